@@ -1,0 +1,4 @@
+std = "lua54"
+max_line_length = 100
+max_cyclomatic_complexity = 12
+files["spec"] = { std = "+busted" }

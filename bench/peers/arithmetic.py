@@ -1,0 +1,22 @@
+"""8 tasks of pure arithmetic, on one worker and on two."""
+import concurrent.futures
+import time
+
+
+def compute(n):
+    total = 0
+    for i in range(1, n + 1):
+        total = (total + i * i) % 1000003
+    return total
+
+
+def seconds(workers):
+    with concurrent.futures.ThreadPoolExecutor(max_workers=workers) as ex:
+        start = time.monotonic()
+        futures = [ex.submit(compute, 1_000_000 + i) for i in range(8)]
+        for f in futures:
+            f.result()
+        return time.monotonic() - start
+
+
+print("speedup", seconds(1) / seconds(2))

@@ -1,0 +1,27 @@
+"""One submit and its result, one after another."""
+import concurrent.futures
+import time
+
+TRIPS = 20_000
+
+
+def nothing():
+    pass
+
+
+with concurrent.futures.ThreadPoolExecutor(max_workers=2) as ex:
+    for _ in range(1000):
+        ex.submit(nothing).result()
+
+    times = []
+    wall, cpu = time.monotonic(), time.process_time()
+    for _ in range(TRIPS):
+        start = time.monotonic()
+        ex.submit(nothing).result()
+        times.append(time.monotonic() - start)
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+
+times.sort()
+print("p50_us", times[TRIPS // 2] * 1e6)
+print("p99_us", times[TRIPS * 99 // 100] * 1e6)
+print("cpu_per_wall", cpu / wall)

@@ -1,0 +1,115 @@
+-- Measures lpool side by side with CPython and prints a table.
+--
+--     lpool bench/run.lua [--json] [--runs N] [names of bench/work/...]
+--
+-- Run it in the project's folder; `make bench` does. See bench/README.md.
+
+package.path = "bench/?.lua;" .. package.path
+local harness = require "harness"
+local rows = require "rows"
+
+local function parse(arguments)
+  local options = { runs = 5, names = {} }
+  local i = 1
+  while arguments[i] do
+    local argument = arguments[i]
+    if argument == "--json" then
+      options.json = true
+    elseif argument == "--runs" then
+      i = i + 1
+      options.runs = assert(math.tointeger(tonumber(arguments[i])), "--runs needs a number")
+    else
+      options.names[argument] = true
+    end
+    i = i + 1
+  end
+  return options
+end
+
+-- The works that were asked for, in the order of the rows.
+local function works(names)
+  local list, known = {}, {}
+  for _, row in ipairs(rows) do
+    if not known[row.work] then
+      known[row.work] = true
+      if not next(names) or names[row.work] then
+        list[#list + 1] = row.work
+      end
+    end
+  end
+  for name in pairs(names) do
+    if not known[name] then
+      error(("no measurement is called '%s'"):format(name), 0)
+    end
+  end
+  return list
+end
+
+local function target_of(row)
+  if row.times_peer then
+    return (">= %g x"):format(row.times_peer)
+  elseif row.at_least then
+    return (">= %g"):format(row.at_least)
+  elseif row.at_most then
+    return ("<= %g"):format(row.at_most)
+  end
+  return ""
+end
+
+local function number(row, summary)
+  return summary and ("%." .. row.digits .. "f"):format(summary.median) or "-"
+end
+
+local LINE = "%-40s %12s %12s %-8s %8s %8s  %s"
+
+local function print_row(row, verdict)
+  local met = ""
+  if verdict.met ~= nil then
+    met = verdict.met and "met" or "MISSED"
+  end
+  print(LINE:format(row.name, number(row, verdict.ours), number(row, verdict.theirs), row.unit,
+    verdict.ratio and ("%.1f"):format(verdict.ratio) or "-", target_of(row), met))
+end
+
+local function json(value)
+  if type(value) ~= "table" then
+    return type(value) == "string" and '"' .. value:gsub('[\\"]', "\\%0") .. '"' or tostring(value)
+  end
+  local fields = {}
+  for key, field in pairs(value) do
+    fields[#fields + 1] = ('"%s":%s'):format(key, json(field))
+  end
+  table.sort(fields)
+  return "{" .. table.concat(fields, ",") .. "}"
+end
+
+local function print_json(row, verdict, origin)
+  print(json {
+    row = row.name, work = row.work, key = row.key, unit = row.unit, target = target_of(row),
+    lpool = verdict.ours, cpython = verdict.theirs, ratio = verdict.ratio, met = verdict.met,
+    machine = origin.machine, commit = origin.commit, date = origin.date, python = origin.python,
+  })
+end
+
+local options = parse(arg)
+local origin = harness.origin()
+io.stdout:setvbuf("line")
+if not options.json then
+  print(("%s; commit %s; %s; medians of %d, %s"):format(origin.machine, origin.commit,
+    origin.python, options.runs, origin.date))
+  print(LINE:format("", "lpool", "CPython", "", "ratio", "target", ""))
+end
+
+for _, work in ipairs(works(options.names)) do
+  local ours, theirs = harness.measure(work, options.runs)
+  for _, row in ipairs(rows) do
+    if row.work == work then
+      local verdict = harness.judge(row, ours, theirs)
+      if options.json then
+        print_json(row, verdict, origin)
+      else
+        print_row(row, verdict)
+      end
+    end
+  end
+end

@@ -1,0 +1,188 @@
+--- Executors: their constructors, and the methods that are not hot.
+local core = require "lpool.core"
+local options = require "lpool.options"
+local range = require "lpool.range"
+
+local executor = {}
+
+local methods = core.executor_methods
+
+-- What each kind's constructor accepts.
+local thread_options = {
+  max_workers = { type = "count" },
+  thread_name_prefix = { type = "string" },
+  initializer = { type = "function" },
+  initargs = { type = "table" },
+  finalizer = { type = "function" },
+  max_tasks_per_child = { type = "count" },
+  preload = { type = "names" },
+}
+
+-- The serial kind has one worker, whatever max_workers says.
+local serial_options = {
+  max_workers = { type = "count" },
+  thread_name_prefix = { type = "string" },
+  initializer = { type = "function" },
+  initargs = { type = "table" },
+  finalizer = { type = "function" },
+  preload = { type = "names" },
+}
+
+local function open(kind, given, schema)
+  if type(given) == "number" then
+    given = { max_workers = given }
+  elseif given ~= nil and type(given) ~= "table" then
+    error(("max_workers must be an integer, got %s"):format(type(given)), 3)
+  end
+  local checked = options.check(given, schema, 3)
+  if checked.max_workers and checked.max_workers > core.MAX_WORKERS then
+    error(("max_workers must be at most %d"):format(core.MAX_WORKERS), 3)
+  end
+  if checked.initargs and not checked.initializer then
+    error("initargs without an initializer", 3)
+  end
+  return core.open(kind, checked)
+end
+
+--- An executor whose workers are threads, each with a Lua state of its own.
+-- @tparam[opt] table|integer given options, or just `max_workers` (default: 5 for each CPU)
+-- @return an executor
+-- @raise on an unknown option or a wrong value
+-- @usage local ex <close> = lpool.ThreadPoolExecutor { max_workers = 3 }
+function executor.ThreadPoolExecutor(given)
+  return open(core.THREADS, given, thread_options)
+end
+
+--- An executor that runs each task at once in the caller's thread, but in a state of its own and
+-- with the same copying: for debugging.
+-- @tparam[opt] table given options
+-- @return an executor
+-- @raise on an unknown option or a wrong value
+function executor.SerialExecutor(given)
+  return open(core.SERIAL, given, serial_options)
+end
+
+local with_options = { label = { type = "string" } }
+
+--- A view of the same executor whose submits and maps have these options.
+-- @tparam table given `label`: a name for the tasks, in errors and reports
+-- @return an executor
+function methods:with(given)
+  local checked = options.check(given, with_options, 2)
+  return core.with_label(self, checked.label or "")
+end
+
+local shutdown_options = {
+  wait = { type = "boolean", default = true },
+  cancel_futures = { type = "boolean", default = false },
+  timeout = { type = "seconds" },
+}
+
+--- Takes no more work. What is queued runs first, unless it is cancelled.
+-- @tparam[opt] table given `wait` (default true): return when the workers have ended;
+-- `cancel_futures` (default false): cancel what has not begun; `timeout` in seconds for the wait
+-- @treturn boolean false if the timeout passed and work is still going on
+function methods:shutdown(given)
+  local wish = options.check(given, shutdown_options, 2)
+  return core.shutdown(self, wish.wait, wish.cancel_futures, wish.timeout)
+end
+
+local map_options = {
+  timeout = { type = "seconds" },
+  chunksize = { type = "count" },
+  buffersize = { type = "count" },
+  ordered = { type = "boolean", default = true },
+}
+
+-- Items ahead of the consumer to begin with, if he does not say.
+local FIRST_WINDOW <const> = 16
+
+local function is_callable(value)
+  local metatable = getmetatable(value)
+  return type(value) == "function" or type(metatable) == "table" and metatable.__call ~= nil
+end
+
+-- Reads a sequence or range one by one; `spread` says that each item is a list of arguments.
+local function items_of(input, spread)
+  local i, count = 0, range.is_range(input) and input.count or input.n or #input
+  return function()
+    if i < count then
+      i = i + 1
+      local item = input[i]
+      if spread then
+        return table.unpack(item, 1, item.n or #item)
+      end
+      return item
+    end
+  end
+end
+
+local function run_map(self, fn, input, given, spread, name)
+  if not is_callable(fn) then
+    error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, type(fn)), 3)
+  end
+  local is_list = type(input) == "table"
+  if not is_list and type(input) ~= "function" then
+    error(("bad argument #2 to '%s' (list, range or iterator expected, got %s)"):format(name, type(input)), 3)
+  end
+  local wish = options.check(given, map_options, 3)
+  local lazy = not is_list or wish.buffersize
+  local results = core.map(self, fn, {
+    ordered = wish.ordered,
+    chunksize = wish.chunksize,
+    timeout = wish.timeout,
+    window = wish.buffersize or FIRST_WINDOW,
+    strict = wish.buffersize ~= nil,
+  })
+  if lazy then
+    if is_list then
+      input = items_of(input, spread)
+    elseif spread then
+      local lists = input
+      input = function()
+        local list = lists()
+        if list ~= nil then
+          return table.unpack(list, 1, list.n or #list)
+        end
+      end
+    end
+    core.read_from(results, input)
+  elseif range.is_range(input) then
+    core.add_range(results, input.first, input.step, input.count)
+  else
+    core.add_list(results, input, input.n or #input, spread)
+  end
+  return results, nil, nil, results
+end
+
+--- Calls `fn` with each item of the input, in the workers.
+-- @tparam function fn
+-- @param input a sequence (its `n` counts if present), `lpool.range(...)`, or an iterator function,
+-- which is called until it returns nil first; all its values are the arguments
+-- @tparam[opt] table given `timeout` in seconds from this call; `chunksize`: items a worker takes
+-- at a time (default: by what they cost); `buffersize`: items read ahead of the consumer;
+-- `ordered` (default true)
+-- @return results, to be called or used in a generic `for`: number of the item, then its results
+-- @raise `ShutdownError`; `SerializationError`
+-- @usage for i, square in ex:map(function(n) return n * n end, { 1, 2, 3 }) do print(i, square) end
+function methods:map(fn, input, given)
+  return run_map(self, fn, input, given, false, "map")
+end
+
+--- As `map`, for a list of argument lists.
+-- @tparam function fn
+-- @param lists a sequence of lists of arguments (their `n` counts if present)
+-- @tparam[opt] table given as for `map`
+-- @return results
+function methods:starmap(fn, lists, given)
+  if type(lists) == "table" and not range.is_range(lists) then
+    for i = 1, lists.n or #lists do
+      if type(lists[i]) ~= "table" then
+        error(("starmap: item %d must be a list of arguments, got %s"):format(i, type(lists[i])), 2)
+      end
+    end
+  end
+  return run_map(self, fn, lists, given, true, "starmap")
+end
+
+return executor

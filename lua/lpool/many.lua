@@ -1,0 +1,180 @@
+--- Many futures at once: as they are completed, all, some, or together.
+local core = require "lpool.core"
+local options = require "lpool.options"
+
+local many = {
+  FIRST_COMPLETED = "FIRST_COMPLETED",
+  FIRST_EXCEPTION = "FIRST_EXCEPTION",
+  ALL_COMPLETED = "ALL_COMPLETED",
+}
+
+-- The futures of a list, of a table keyed by futures, or of an iterator, as a list without
+-- duplicates.
+local function collect(futures, name)
+  local list, known = {}, {}
+  local function add(future, where)
+    if not core.is_future(future) then
+      error(("%s: %s is no future but a %s"):format(name, where, type(future)), 4)
+    end
+    if not known[future] then
+      known[future] = true
+      list[#list + 1] = future
+    end
+  end
+  if type(futures) == "function" then
+    for future in futures do
+      add(future, "a value of the iterator")
+    end
+  elseif type(futures) ~= "table" then
+    error(("%s: table or iterator of futures expected, got %s"):format(name, type(futures)), 3)
+  elseif #futures > 0 then
+    for i = 1, #futures do
+      add(futures[i], "element " .. i)
+    end
+  else
+    for future in next, futures do
+      add(future, "a key of the table")
+    end
+  end
+  return list
+end
+
+local function check_timeout(timeout, name)
+  if timeout ~= nil and type(timeout) ~= "number" then
+    error(("%s: timeout must be a number of seconds, got %s"):format(name, type(timeout)), 3)
+  end
+  return timeout and core.now() + timeout
+end
+
+local function time_left(deadline)
+  return deadline and math.max(0, deadline - core.now())
+end
+
+local function wait_for(list)
+  local waiter = core.waiter()
+  for i = 1, #list do
+    waiter:add(list[i])
+  end
+  return waiter
+end
+
+--- Iterates over futures in the order in which they are completed; those that were completed
+-- before come first, in the order of their ends. Duplicates come once. A cancelled future is
+-- completed.
+-- @param futures a list, a table keyed by futures, or an iterator function
+-- @tparam[opt] number timeout seconds from this call
+-- @return values for a generic `for`
+-- @raise `TimeoutError` from the loop, when the timeout has passed and futures are left
+function many.as_completed(futures, timeout)
+  local deadline = check_timeout(timeout, "as_completed")
+  local list = collect(futures, "as_completed")
+  local waiter <const> = wait_for(list)
+  local left = #list
+  local function next_completed()
+    local future = waiter:next(time_left(deadline))
+    if future == false then
+      error(core.error("TimeoutError", ("%d (of %d) futures unfinished"):format(left, #list)))
+    elseif future then
+      left = left - 1
+    end
+    return future
+  end
+  return next_completed, nil, nil, waiter
+end
+
+local function ended_badly(future)
+  return future:state() == "failed"
+end
+
+-- Splits the list by whether the futures are done.
+local function split(list)
+  local done, not_done = {}, {}
+  for i = 1, #list do
+    local into = list[i]:done() and done or not_done
+    into[#into + 1] = list[i]
+  end
+  return done, not_done
+end
+
+local wait_options = {
+  timeout = { type = "seconds" },
+  return_when = { type = "string", default = many.ALL_COMPLETED },
+}
+
+--- Waits for futures.
+-- @param futures a list, a table keyed by futures, or an iterator function
+-- @tparam[opt] table given `timeout` in seconds, and `return_when`: `lpool.FIRST_COMPLETED`,
+-- `lpool.FIRST_EXCEPTION` or `lpool.ALL_COMPLETED` (the default)
+-- @treturn table the futures that are done, in the given order
+-- @treturn table the others
+-- @raise on an unknown `return_when`; never on a timeout
+function many.wait(futures, given)
+  if type(given) == "number" then
+    given = { timeout = given }
+  end
+  if type(given) == "table" and given.return_when ~= nil and not many[given.return_when] then
+    error("Invalid return condition: " .. tostring(given.return_when), 2)
+  end
+  local wish = options.check(given, wait_options, 2)
+  local deadline = wish.timeout and core.now() + wish.timeout
+  local list = collect(futures, "wait")
+  core.poll()
+  local done, not_done = split(list)
+  if #not_done == 0 or wish.return_when == many.FIRST_COMPLETED and #done > 0 then
+    return done, not_done
+  elseif wish.return_when == many.FIRST_EXCEPTION then
+    for i = 1, #done do
+      if ended_badly(done[i]) then
+        return done, not_done
+      end
+    end
+  end
+  local waiter <close> = wait_for(not_done)
+  for _ = 1, #not_done do
+    local future = waiter:next(time_left(deadline))
+    if
+      not future
+      or wish.return_when == many.FIRST_COMPLETED
+      or wish.return_when == many.FIRST_EXCEPTION and ended_badly(future)
+    then
+      break
+    end
+  end
+  return split(list)
+end
+
+--- A future of the first results of all futures, as a list with `n`.
+-- The first failure fails it and cancels the rest.
+-- @param futures a list, a table keyed by futures, or an iterator function
+-- @return a future
+function many.gather(futures)
+  local list = collect(futures, "gather")
+  local target = core.Future()
+  local results, left = { n = #list }, #list
+  if left == 0 then
+    target:set_result(results)
+  end
+  for i = 1, #list do
+    list[i]:add_done_callback(function(ended)
+      if target:done() then
+        return
+      end
+      local ok, value = pcall(ended.result, ended)
+      if ok then
+        results[i] = value
+        left = left - 1
+        if left == 0 then
+          target:set_result(results)
+        end
+      else
+        target:set_exception(value)
+        for j = 1, #list do
+          list[j]:cancel()
+        end
+      end
+    end)
+  end
+  return target
+end
+
+return many

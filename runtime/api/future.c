@@ -1,0 +1,288 @@
+/* future.c - waiting for one future, and what it came to. */
+#include "api/private.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- outcomes ---- */
+
+static void push_kind(lua_State *L, const char *kind, const char *text,
+                      size_t length)
+{
+    lua_pushlstring(L, text, length);
+    lpool_push_error(L, kind, lua_tostring(L, -1));
+    lua_remove(L, -2);
+}
+
+static void push_text(lua_State *L, const char *kind, const char *text)
+{
+    push_kind(L, kind, text, strlen(text));
+}
+
+static void push_broken(lua_State *L, lp_executor *executor)
+{
+    const char *why = lp_executor_broken(executor);
+    lua_pushfstring(L,
+                    "a worker's initializer failed, the pool is not usable "
+                    "any more: %s",
+                    why ? why : "not enough memory");
+    lpool_push_error(L, "BrokenThreadPool", lua_tostring(L, -1));
+    lua_remove(L, -2);
+}
+
+void lp_outcome_push_broken(lua_State *L, lp_executor *executor)
+{
+    push_broken(L, executor);
+}
+
+/* Push the error object for why a task was lost. */
+static void push_reason(lua_State *L, lp_executor *executor,
+                        const uint8_t *bytes, size_t length)
+{
+    lp_reason reason = {.cause = LP_CAUSE_BROKEN};
+    const char *text = "";
+    size_t text_length = 0;
+    if (length >= sizeof(reason)) {
+        memcpy(&reason, bytes, sizeof(reason));
+        text = (const char *)bytes + sizeof(reason);
+        text_length = length - sizeof(reason);
+    }
+    switch ((lp_cause)reason.cause) {
+    case LP_CAUSE_BROKEN: push_broken(L, executor); return;
+    case LP_CAUSE_EXIT:
+        push_kind(L, "WorkerExitError", text, text_length);
+        lua_pushinteger(L, reason.number);
+        lua_setfield(L, -2, "code");
+        return;
+    case LP_CAUSE_UNSENDABLE:
+        lua_pushliteral(L, "cannot return ");
+        lua_pushlstring(L, text, text_length);
+        lua_concat(L, 2);
+        lpool_push_error(L, "SerializationError", lua_tostring(L, -1));
+        lua_remove(L, -2);
+        return;
+    case LP_CAUSE_UNREADABLE:
+        push_kind(L, "SerializationError", text, text_length);
+        return;
+    case LP_CAUSE_MEMORY: break;
+    }
+    push_text(L, "LimitError", "not enough memory for the outcome of the task");
+}
+
+/* Decode one message that holds one value. */
+static void push_message(lua_State *L, lp_reader *reader)
+{
+    int count;
+    if (lp_decode(L, reader, &count) != LP_OK) {
+        const char *text = lua_tostring(L, -1);
+        push_text(L, "SerializationError", text ? text : "unreadable");
+        lua_remove(L, -2);
+    } else if (count != 1) {
+        lua_pop(L, count);
+        lua_pushnil(L);
+    }
+}
+
+int lp_outcome_push(lua_State *L, lp_executor *executor, lp_phase phase,
+                    const uint8_t *bytes, size_t length, int *count)
+{
+    lp_reader reader = {bytes, bytes + length, NULL, 0};
+    luaL_checkstack(L, 4, "results");
+    switch (phase) {
+    case LP_FINISHED:
+        if (lp_decode(L, &reader, count) == LP_OK) return LP_OK;
+        push_text(L, "SerializationError", lua_tostring(L, -1));
+        lua_remove(L, -2);
+        lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
+        return LP_FAILED;
+    case LP_RAISED:
+        push_message(L, &reader);
+        push_message(L, &reader);
+        return LP_FAILED;
+    case LP_CANCELLED:
+        push_text(L, "CancelledError", "the task was cancelled");
+        break;
+    case LP_PENDING:
+    case LP_RUNNING:
+    case LP_LOST: push_reason(L, executor, bytes, length); break;
+    }
+    lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
+    return LP_FAILED;
+}
+
+int lpool_future_push(lua_State *L, lpool_future *future, int *count)
+{
+    lp_task *task = lp_task_inner(future);
+    uint32_t state = lp_task_state(task);
+    if (!lp_phase_is_done(state)) return LP_INVALID;
+    if (!atomic_load_explicit(&task->seen, memory_order_relaxed))
+        atomic_store_explicit(&task->seen, 1, memory_order_relaxed);
+    size_t length;
+    const uint8_t *bytes = lp_task_outcome(task, &length);
+    return lp_outcome_push(L, task->executor, (lp_phase)(state & LP_PHASE),
+                           bytes, length, count);
+}
+
+const char *lpool_future_outcome_type(const lpool_future *future)
+{
+    const lp_task *task = lp_task_inner(future);
+    uint32_t phase = lp_task_state(task) & LP_PHASE;
+    if (phase != LP_FINISHED && phase != LP_RAISED) return "table";
+    size_t length;
+    const uint8_t *bytes = lp_task_outcome(task, &length);
+    lp_reader reader = {bytes, bytes + length, NULL, 0};
+    return lp_decode_peek(&reader);
+}
+
+/* ---- what is known of it ---- */
+
+void lpool_future_retain(lpool_future *future)
+{
+    lp_task_retain(lp_task_inner(future));
+}
+
+void lpool_future_release(lpool_future *future)
+{
+    lp_task_release(lp_task_inner(future));
+}
+
+lpool_state lpool_future_state(const lpool_future *future)
+{
+    static const lpool_state states[] = {
+        [LP_PENDING] = LPOOL_PENDING,     [LP_RUNNING] = LPOOL_RUNNING,
+        [LP_FINISHED] = LPOOL_FINISHED,   [LP_RAISED] = LPOOL_FAILED,
+        [LP_CANCELLED] = LPOOL_CANCELLED, [LP_LOST] = LPOOL_FAILED,
+    };
+    return states[lp_task_state(lp_task_inner(future)) & LP_PHASE];
+}
+
+bool lpool_future_cancel(lpool_future *future)
+{
+    return lp_task_cancel(lp_task_inner(future));
+}
+
+uint64_t lpool_future_number(const lpool_future *future)
+{
+    return lp_task_inner(future)->serial;
+}
+
+const char *lpool_future_label(const lpool_future *future)
+{
+    return lp_task_inner(future)->label;
+}
+
+bool lpool_future_worker(const lpool_future *future, char *name, size_t size)
+{
+    const lp_task *task = lp_task_inner(future);
+    uint32_t phase = lp_task_state(task) & LP_PHASE;
+    bool ran = phase == LP_FINISHED || phase == LP_RAISED ||
+               (phase == LP_LOST && lp_task_cell(task)->length > 0);
+    if (task->manual || !ran) return false;
+    lp_identity identity;
+    const lp_setup *setup = lp_executor_setup(task->executor);
+    lp_setup_identify(setup, task->executor, lp_task_cell(task)->worker,
+                      &identity);
+    snprintf(name, size, "%s", identity.name);
+    return true;
+}
+
+/* ---- waiting ---- */
+
+/* One that ends without a word to park on, or with callbacks to be run. */
+static int wait_in_mailbox(lua_State *L, lp_context *context, lp_task *task,
+                           int64_t deadline)
+{
+    lp_mailbox mailbox;
+    lp_mailbox_init(&mailbox, &context->pool->host);
+    if (lp_mailbox_expect(&mailbox, task) != LP_OK) return LP_NOMEM;
+    int status = lp_context_wait(L, context, lp_context_has_mail, &mailbox,
+                                 deadline);
+    lp_mailbox_clear(&mailbox);
+    return status;
+}
+
+int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
+{
+    lp_task *task = lp_task_inner(future);
+    if (lp_phase_is_done(lp_task_state(task))) return LP_OK;
+    lp_context *context = lp_context_of(L);
+    int64_t deadline = lp_clock_after(timeout);
+    for (;;) {
+        lpool_dispatch(L);
+        uint32_t expected;
+        int status;
+        if (context->mailbox.count > 0 || task->manual) {
+            if (lp_phase_is_done(lp_task_state(task))) return LP_OK;
+            status = wait_in_mailbox(L, context, task, deadline);
+        } else {
+            if (!lp_task_listen(task, &expected)) return LP_OK;
+            status = lp_context_park(context, &lp_task_cell(task)->state,
+                                     expected, deadline);
+        }
+        if (lp_phase_is_done(lp_task_state(task)) && status != LP_INTERRUPTED)
+            return LP_OK;
+        if (status == LP_INTERRUPTED) {
+            lp_context_interrupted(L, context);
+        } else if (status != LP_OK) {
+            return status;
+        }
+    }
+}
+
+/* ---- futures without a worker ---- */
+
+int lpool_future_new(lua_State *L, lpool_future **future)
+{
+    lp_context *context = lp_context_of(L);
+    lp_executor *manual = lp_pool_manual(context->pool);
+    lp_task *task = NULL;
+    if (!manual) return LP_NOMEM;
+    int status = lp_executor_make_manual(manual, &task);
+    *future = (lpool_future *)task;
+    return status;
+}
+
+int lpool_future_set_running(lpool_future *future)
+{
+    lp_task *task = lp_task_inner(future);
+    return task->manual ? lp_task_set_running(task) : LP_INVALID;
+}
+
+/* Encode count values from first as messages of so many values each. */
+static int settle(lua_State *L, lpool_future *future, lp_phase phase,
+                  int first, int count, lp_role role)
+{
+    lp_context *context = lp_context_of(L);
+    lp_task *task = lp_task_inner(future);
+    if (!task->manual || lp_phase_is_done(lp_task_state(task)))
+        return LP_INVALID;
+    lp_buffer *buffer = lp_context_open_buffer(L, context);
+    int status = lp_encode(L, first, count, role, buffer, NULL);
+    if (status == LP_OK && phase == LP_RAISED) {
+        luaL_traceback(L, L, NULL, 1);
+        status = lp_encode(L, lua_gettop(L), 1, role, buffer, NULL);
+        lua_pop(L, 1);
+    }
+    if (status == LP_OK) status = lp_task_settle(task, phase, buffer);
+    lp_context_close_buffer(L, context, buffer);
+    return status;
+}
+
+int lpool_future_set_result(lua_State *L, lpool_future *future, int count)
+{
+    int first = lua_gettop(L) - count + 1;
+    int status = settle(L, future, LP_FINISHED, first, count, LP_ROLE_RESULTS);
+    if (status == LP_OK) lua_settop(L, first - 1);
+    return status;
+}
+
+int lpool_future_set_error(lua_State *L, lpool_future *future)
+{
+    int first = lua_gettop(L);
+    int status = settle(L, future, LP_RAISED, first, 1, LP_ROLE_ERROR);
+    if (status == LP_OK) lua_settop(L, first - 1);
+    return status;
+}

@@ -1,0 +1,142 @@
+/*
+ * handle.c - executors and futures as userdata, and as parts of a parcel.
+ *
+ * A state has one userdata for each future, so that a future that comes back
+ * is the one that went: those that travel are noted in a weak table.
+ */
+#include "api/private.h"
+#include "base/status.h"
+
+#include <string.h>
+
+/* The address is the key of the table of futures that have travelled. */
+static const char travelled_key;
+
+typedef struct box {
+    void *object;
+} box;
+
+static void *unbox(lua_State *L, int index, const char *type)
+{
+    box *found = luaL_testudata(L, index, type);
+    return found ? found->object : NULL;
+}
+
+lpool_executor *lpool_test_executor(lua_State *L, int index)
+{
+    return unbox(L, index, LPOOL_EXECUTOR_TYPE);
+}
+
+lpool_future *lpool_test_future(lua_State *L, int index)
+{
+    return unbox(L, index, LPOOL_FUTURE_TYPE);
+}
+
+/* Put the metatable of type on the userdata on top, loading the module. */
+static void set_type(lua_State *L, const char *type)
+{
+    if (luaL_getmetatable(L, type) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "lpool");
+        lua_call(L, 1, 0);
+        luaL_getmetatable(L, type);
+    }
+    lua_setmetatable(L, -2);
+}
+
+void lpool_push_executor(lua_State *L, lpool_executor *executor)
+{
+    box *new = lua_newuserdatauv(L, sizeof(*new), 1);
+    new->object = NULL;
+    set_type(L, LPOOL_EXECUTOR_TYPE);
+    lpool_executor_retain(executor);
+    new->object = executor;
+}
+
+void lpool_push_future(lua_State *L, lpool_future *future)
+{
+    box *new = lua_newuserdatauv(L, sizeof(*new), 0);
+    new->object = NULL;
+    set_type(L, LPOOL_FUTURE_TYPE);
+    lpool_future_retain(future);
+    new->object = future;
+}
+
+/* ---- in parcels ---- */
+
+static void retain_executor(void *executor)
+{
+    lp_executor_retain(executor);
+}
+
+static void release_executor(void *executor)
+{
+    lp_executor_release(executor);
+}
+
+static void retain_task(void *task)
+{
+    lp_task_retain(task);
+}
+
+static void release_task(void *task)
+{
+    lp_task_release(task);
+}
+
+static const struct lp_handle_kind executor_handle = {
+    "executor", retain_executor, release_executor};
+static const struct lp_handle_kind future_handle = {"future", retain_task,
+                                             release_task};
+
+/* Push the weak table of futures that have travelled. */
+static void push_travelled(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &travelled_key) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &travelled_key);
+}
+
+bool lp_handle_check(lua_State *L, int index, lp_handle *handle)
+{
+    int at = lua_absindex(L, index);
+    lpool_executor *executor = lpool_test_executor(L, at);
+    if (executor) {
+        if (lpool_executor_kind(executor) != LPOOL_THREADS) return false;
+        *handle = (lp_handle){&executor_handle, executor};
+        return true;
+    }
+    lpool_future *future = lpool_test_future(L, at);
+    if (!future || lp_task_inner(future)->manual) return false;
+    push_travelled(L);
+    lua_pushvalue(L, at);
+    lua_rawsetp(L, -2, future);
+    lua_pop(L, 1);
+    *handle = (lp_handle){&future_handle, future};
+    return true;
+}
+
+void lp_handle_push(lua_State *L, const lp_handle *handle)
+{
+    if (handle->kind == &executor_handle) {
+        lpool_push_executor(L, handle->object);
+        return;
+    }
+    push_travelled(L);
+    if (lua_rawgetp(L, -1, handle->object) == LUA_TUSERDATA) {
+        lua_remove(L, -2);
+        return;
+    }
+    lua_pop(L, 1);
+    lpool_push_future(L, handle->object);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, handle->object);
+    lua_remove(L, -2);
+}

@@ -1,0 +1,160 @@
+/* host.c - opening and closing a host. */
+#include "api/private.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/thread.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
+                  LPOOL_EBROKEN == LP_BROKEN && LPOOL_ETIMEOUT == LP_TIMEOUT &&
+                  LPOOL_EINTERRUPTED == LP_INTERRUPTED &&
+                  LPOOL_EUNSENDABLE == LP_UNSENDABLE &&
+                  LPOOL_ECORRUPT == LP_CORRUPT &&
+                  LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
+                  LPOOL_EFAILED == LP_FAILED,
+              "public and inner codes agree");
+
+#define TEXT(x) #x
+#define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
+
+const char *lpool_version(void)
+{
+    return VERSION(LPOOL_VERSION_MAJOR, LPOOL_VERSION_MINOR,
+                   LPOOL_VERSION_PATCH);
+}
+
+const char *lpool_strerror(int status)
+{
+    switch ((lp_status)status) {
+    case LP_OK: return "success";
+    case LP_NOMEM: return "not enough memory";
+    case LP_CLOSED: return "the executor was shut down";
+    case LP_BROKEN: return "the executor is broken";
+    case LP_TIMEOUT: return "the timeout has passed";
+    case LP_INTERRUPTED: return "interrupted";
+    case LP_UNSENDABLE: return "a value cannot cross";
+    case LP_CORRUPT: return "corrupt bytes";
+    case LP_INVALID: return "an argument or a state that does not fit";
+    case LP_SYSTEM: return "the system refused";
+    case LP_FAILED: return "an error was raised";
+    }
+    return "an unknown status";
+}
+
+static void log_to_stderr(const char *line)
+{
+    fprintf(stderr, "lpool: %s\n", line);
+}
+
+void lpool_config_init(lpool_config *config)
+{
+    *config = (lpool_config){.size = sizeof(*config)};
+}
+
+int lpool_open(const lpool_config *config, lpool **out)
+{
+    if (!config || config->size != sizeof(*config) || !out) return LP_INVALID;
+    lpool *pool = lp_calloc(1, sizeof(*pool));
+    if (!pool) return LP_NOMEM;
+    if (lp_host_init(&pool->host) != LP_OK) {
+        lp_free(pool);
+        return LP_NOMEM;
+    }
+    lp_lock_init(&pool->lock, LP_RANK_POOL);
+    pool->config = *config;
+    if (!pool->config.log) pool->config.log = log_to_stderr;
+    pool->caller_codec = (lp_codec_config){
+        .library = pool->host.library,
+        .check_handle = lp_handle_check,
+        .push_handle = lp_handle_push,
+    };
+    pool->worker_codec = pool->caller_codec;
+    pool->worker_codec.worker = true;
+    /* Without entropy the clock has to do: the seeds need only differ. */
+    if (getrandom(&pool->seed, sizeof(pool->seed), GRND_NONBLOCK) !=
+        (ssize_t)sizeof(pool->seed))
+        pool->seed = (uint64_t)lp_clock_now();
+    *out = pool;
+    return LP_OK;
+}
+
+static void close_executor(lp_executor *executor, void *unused)
+{
+    (void)unused;
+    lp_executor_close(executor, false);
+}
+
+void lpool_close(lpool *pool)
+{
+    if (!pool) return;
+    lp_host *host = &pool->host;
+    lp_host_each(host, close_executor, NULL);
+    lp_executor_release(pool->manual);
+    for (;;) {
+        uint32_t heard = lp_bell_listen(&host->bell);
+        lp_host_collect(host, NULL, NULL);
+        lp_host_reap(host);
+        lp_lock_enter(&host->lock);
+        bool ended = lp_list_is_empty(&host->executors);
+        lp_lock_leave(&host->lock);
+        if (ended) break;
+        (void)lp_bell_sleep(&host->bell, heard, LP_NEVER);
+    }
+    lp_lock_clear(&pool->lock);
+    lp_host_clear(host);
+    lp_free(pool);
+}
+
+int64_t lpool_now(void)
+{
+    return lp_clock_now();
+}
+
+int lpool_cpu_count(void)
+{
+    return lp_thread_processors();
+}
+
+/* Futures without a worker have an executor too, which never runs. */
+static int start_nothing(void *self, uint32_t number)
+{
+    (void)self;
+    (void)number;
+    return LP_INVALID;
+}
+
+static void do_nothing(void *self)
+{
+    (void)self;
+}
+
+static const lp_executor_kind manual_kind = {
+    .start = start_nothing, .join = do_nothing, .free = do_nothing};
+
+lp_executor *lp_pool_manual(lpool *pool)
+{
+    lp_lock_enter(&pool->lock);
+    if (!pool->manual) {
+        lp_executor_config config = {
+            .host = &pool->host,
+            .kind = &manual_kind,
+            .self = pool,
+            .max_workers = 1,
+        };
+        lp_executor *executor = NULL;
+        if (lp_executor_open(&config, &executor) == LP_OK &&
+            lp_executor_use_arena(executor, 0) != LP_OK) {
+            lp_executor_release(executor);
+            executor = NULL;
+        }
+        pool->manual = executor;
+    }
+    lp_executor *manual = pool->manual;
+    lp_lock_leave(&pool->lock);
+    return manual;
+}

@@ -1,0 +1,321 @@
+/*
+ * map.c - many items in, their results out in order.
+ *
+ * Items are gathered into groups (core/group.h), which workers take apart
+ * again as they like. What comes back are pieces: results of consecutive
+ * items. They are kept in a heap by the number of their first item until it
+ * is their turn; without order, whatever is there is next.
+ */
+#include "api/map_private.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/status.h"
+
+#include <string.h>
+
+/* ---- pieces ---- */
+
+static lp_piece *piece_at(const lpool_map *map, lp_address address)
+{
+    lp_arena *arena = lp_executor_arena(
+        map->executor, (uint32_t)(address >> LP_PLACE_BITS));
+    return lp_arena_at(arena, address & (((lp_place)1 << LP_PLACE_BITS) - 1));
+}
+
+static void return_piece(lpool_map *map, lp_address address)
+{
+    lp_arena *arena = lp_executor_arena(
+        map->executor, (uint32_t)(address >> LP_PLACE_BITS));
+    lp_arena_return(arena, address & (((lp_place)1 << LP_PLACE_BITS) - 1));
+}
+
+/* Put a piece into the heap; the room was made by hold_piece_room. */
+static void push_piece(lpool_map *map, lp_waiting_piece piece)
+{
+    size_t at = map->waiting_count++;
+    while (at > 0 && map->waiting[(at - 1) / 2].first > piece.first) {
+        map->waiting[at] = map->waiting[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    map->waiting[at] = piece;
+}
+
+static lp_waiting_piece pop_piece(lpool_map *map)
+{
+    lp_waiting_piece least = map->waiting[0];
+    lp_waiting_piece last = map->waiting[--map->waiting_count];
+    size_t at = 0, count = map->waiting_count;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count) break;
+        if (child + 1 < count &&
+            map->waiting[child + 1].first < map->waiting[child].first)
+            child++;
+        if (map->waiting[child].first >= last.first) break;
+        map->waiting[at] = map->waiting[child];
+        at = child;
+    }
+    if (count > 0) map->waiting[at] = last;
+    return least;
+}
+
+static int make_piece_room(lpool_map *map, size_t more)
+{
+    if (map->waiting_count + more <= map->waiting_room) return LP_OK;
+    size_t room = 2 * (map->waiting_count + more);
+    lp_waiting_piece *grown = lp_realloc(map->waiting, room * sizeof(*grown));
+    if (!grown) return LP_NOMEM;
+    map->waiting = grown;
+    map->waiting_room = room;
+    return LP_OK;
+}
+
+/* Take over the pieces that a group has so far. */
+static int drain_group(lpool_map *map, const lp_map_group *from)
+{
+    lp_group *group = lp_table_at(&lp_executor_control(map->executor)->groups,
+                                  from->number);
+    lp_address address = atomic_load_explicit(&group->pieces,
+                                              memory_order_relaxed);
+    if (address == 0) return LP_OK;
+    address = atomic_exchange(&group->pieces, 0);
+    while (address) {
+        lp_piece *piece = piece_at(map, address);
+        lp_address next = piece->next;
+        if (make_piece_room(map, 1) != LP_OK) return LP_NOMEM;
+        push_piece(map, (lp_waiting_piece){.first = from->base + piece->first,
+                                           .address = address});
+        address = next;
+    }
+    return LP_OK;
+}
+
+/* Drop groups from the front whose items have all been taken. */
+static void drop_taken_groups(lpool_map *map)
+{
+    while (map->group_count > 0) {
+        lp_map_group *oldest = &map->groups[map->first_group];
+        if (oldest->taken < oldest->count) return;
+        lp_executor_drop_group(map->executor, oldest->number, true);
+        map->first_group++;
+        map->group_count--;
+    }
+    map->first_group = 0;
+}
+
+/* The group that item number belongs to; NULL if it was not submitted. */
+static lp_map_group *group_of(lpool_map *map, uint64_t item)
+{
+    for (size_t i = 0; i < map->group_count; i++) {
+        lp_map_group *group = &map->groups[map->first_group + i];
+        if (item < group->base + group->count) return group;
+    }
+    return NULL;
+}
+
+/* ---- results ---- */
+
+/* Make the next piece the current one; false if it is not there yet. */
+static bool open_piece(lpool_map *map)
+{
+    if (map->waiting_count == 0) return false;
+    if (map->ordered && map->waiting[0].first != map->next) return false;
+    lp_waiting_piece chosen = pop_piece(map);
+    lp_piece *piece = piece_at(map, chosen.address);
+    map->current = chosen.address;
+    map->current_form = piece->form;
+    map->current_item = chosen.first;
+    map->current_end = chosen.first + piece->count;
+    map->cursor = (const uint8_t *)(piece + 1);
+    map->limit = map->cursor + piece->length;
+    return true;
+}
+
+static void close_piece(lpool_map *map)
+{
+    if (!map->current) return;
+    return_piece(map, map->current);
+    map->current = 0;
+}
+
+/* Whether the next item's results can be had at once. */
+static bool is_ready(lpool_map *map)
+{
+    if (map->current) return true;
+    for (size_t i = 0; i < map->group_count; i++) {
+        if (drain_group(map, &map->groups[map->first_group + i]) != LP_OK)
+            return false;
+        if (map->ordered) break; /* the items of the others come later */
+    }
+    return open_piece(map);
+}
+
+static bool is_ready_for_wait(void *what)
+{
+    lpool_map *map = what;
+    return is_ready(map) || lp_map_is_stuck(map);
+}
+
+/*
+ * The item that is next will not come: it was cancelled, or there was no
+ * memory for its results.
+ */
+bool lp_map_is_stuck(lpool_map *map)
+{
+    for (size_t i = 0; i < map->group_count; i++) {
+        lp_map_group *from = &map->groups[map->first_group + i];
+        lp_group *group = lp_table_at(
+            &lp_executor_control(map->executor)->groups, from->number);
+        /* Remaining first: then no piece can come after it is zero. */
+        if (from->taken < from->count) {
+            bool ended = atomic_load(&group->remaining) == 0;
+            if (!ended || atomic_load(&group->pieces) != 0) return false;
+            if (map->ordered) return true;
+        }
+    }
+    return map->waiting_count == 0 && map->next < map->submitted;
+}
+
+static void count_taken(lpool_map *map, uint64_t item)
+{
+    lp_map_group *group = group_of(map, item);
+    if (group) group->taken++;
+    map->taken++;
+    if (map->ordered) map->next = item + 1;
+}
+
+/* Push the results of the current piece's next item. */
+static int push_item(lua_State *L, lpool_map *map, uint64_t *number,
+                     int *count)
+{
+    uint64_t item = map->current_item++;
+    *number = item + 1;
+    int status = LP_OK;
+    if (map->current_form == LP_FORM_INTEGERS && map->limit - map->cursor >= 8) {
+        int64_t value;
+        memcpy(&value, map->cursor, sizeof(value));
+        map->cursor += sizeof(value);
+        lua_pushinteger(L, value);
+        *count = 1;
+    } else {
+        uint64_t header = LP_ITEM_LOST;
+        const uint8_t *bytes = NULL;
+        size_t length = 0;
+        if (map->limit - map->cursor >= 8) {
+            memcpy(&header, map->cursor, sizeof(header));
+            bytes = map->cursor + 8;
+            length = (size_t)(header / 4);
+            map->cursor = bytes + length;
+        }
+        static const lp_phase phases[] = {LP_FINISHED, LP_RAISED, LP_LOST,
+                                          LP_LOST};
+        status = lp_outcome_push(L, map->executor, phases[header & 3], bytes,
+                                 length, count);
+    }
+    count_taken(map, item);
+    if (map->current_item == map->current_end) {
+        close_piece(map);
+        drop_taken_groups(map);
+    }
+    return status;
+}
+
+/* Push the error for an item that will not come. */
+static int push_missing(lua_State *L, lpool_map *map, uint64_t *number)
+{
+    uint64_t item = map->next;
+    *number = item + 1;
+    if (lp_executor_broken(map->executor)) {
+        lp_outcome_push_broken(L, map->executor);
+        lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
+    } else {
+        int count;
+        lp_outcome_push(L, map->executor, LP_CANCELLED, NULL, 0, &count);
+    }
+    if (!map->ordered) map->next++; /* only counts them */
+    lp_map_group *group = group_of(map, item);
+    for (size_t i = 0; !map->ordered && i < map->group_count; i++) {
+        group = &map->groups[map->first_group + i];
+        if (group->taken < group->count) break;
+    }
+    if (group) group->taken++;
+    map->taken++;
+    if (map->ordered) map->next = item + 1;
+    drop_taken_groups(map);
+    return LP_FAILED;
+}
+
+/* Wait for a piece of the group that the next item is in. */
+static int wait_for_group(lua_State *L, lp_context *context, lpool_map *map,
+                          int64_t deadline)
+{
+    lp_map_group *from = group_of(map, map->next);
+    if (!from) return LP_OK;
+    lp_group *group = lp_table_at(&lp_executor_control(map->executor)->groups,
+                                  from->number);
+    if (!map->ordered || context->mailbox.count > 0) {
+        for (size_t i = 0; i < map->group_count; i++) {
+            lp_group *one = lp_table_at(
+                &lp_executor_control(map->executor)->groups,
+                map->groups[map->first_group + i].number);
+            atomic_fetch_or(&one->state, LP_NOTIFY);
+        }
+        return lp_context_wait(L, context, is_ready_for_wait, map, deadline);
+    }
+    uint32_t state = atomic_fetch_or(&group->state, LP_WAITED) | LP_WAITED;
+    if (is_ready_for_wait(map)) return LP_OK;
+    return lp_context_park(context, &group->state, state, deadline);
+}
+
+int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
+                   uint64_t *number, int *count)
+{
+    if (map->current) return push_item(L, map, number, count);
+    lp_context *context = lp_context_of(L);
+    int64_t deadline = lp_clock_after(timeout);
+    for (;;) {
+        if (is_ready(map)) return push_item(L, map, number, count);
+        lpool_dispatch(L);
+        if (map->taken == map->submitted) {
+            *number = 0;
+            *count = 0;
+            return LP_OK;
+        }
+        if (is_ready(map)) continue;
+        if (lp_map_is_stuck(map)) return push_missing(L, map, number);
+        int status = wait_for_group(L, context, map, deadline);
+        if (status == LP_INTERRUPTED) {
+            lp_context_interrupted(L, context);
+        } else if (status != LP_OK && !is_ready(map)) {
+            return status;
+        }
+    }
+}
+
+bool lpool_map_is_ready(lpool_map *map)
+{
+    return map->taken == map->submitted || is_ready(map) ||
+           lp_map_is_stuck(map);
+}
+
+uint64_t lpool_map_pending(const lpool_map *map)
+{
+    return map->submitted + map->gathered - map->taken;
+}
+
+void lpool_map_close(lpool_map *map, bool cancel)
+{
+    if (!map) return;
+    close_piece(map);
+    while (map->waiting_count > 0) return_piece(map, pop_piece(map).address);
+    for (size_t i = 0; i < map->group_count; i++)
+        lp_executor_drop_group(map->executor,
+                               map->groups[map->first_group + i].number, cancel);
+    lp_executor_release(map->executor);
+    lp_buffer_clear(&map->head);
+    lp_buffer_clear(&map->items);
+    lp_free(map->index);
+    lp_free(map->groups);
+    lp_free(map->waiting);
+    lp_free(map);
+}

@@ -1,0 +1,68 @@
+/*
+ * map_private.h - the struct of a map, for its two halves: map_items.c puts
+ * items in, map.c takes results out.
+ */
+#ifndef LP_API_MAP_PRIVATE_H
+#define LP_API_MAP_PRIVATE_H
+
+#include "api/private.h"
+
+/* The header of a result that did not fit into memory. */
+#define LP_ITEM_LOST 2u
+
+/* A group of this map; items are counted from 0 over the whole map. */
+typedef struct lp_map_group {
+    uint32_t number;
+    uint32_t count; /* items */
+    uint32_t taken; /* results that the consumer has had */
+    uint64_t base;  /* its first item */
+} lp_map_group;
+
+/* A piece that is here and not yet read. */
+typedef struct lp_waiting_piece {
+    uint64_t first;
+    lp_address address;
+} lp_waiting_piece;
+
+/* Used by one thread. */
+struct lpool_map {
+    lp_executor *executor; /* owned */
+    uint64_t serial;
+    uint32_t chunk;
+    bool ordered;
+    bool assigns;
+    lp_buffer head; /* the function */
+
+    /* Items that are gathered and not yet submitted. */
+    lp_buffer items;
+    lp_form form;
+    uint64_t gathered;
+    uint64_t *index;
+    size_t index_room;
+
+    /* Submitted, oldest first, from first_group. */
+    lp_map_group *groups;
+    size_t first_group;
+    size_t group_count;
+    size_t group_room;
+    uint64_t submitted;
+    uint64_t taken;
+    uint64_t next; /* the next item, if ordered */
+
+    lp_waiting_piece *waiting; /* a heap by first */
+    size_t waiting_count;
+    size_t waiting_room;
+
+    /* The piece in reading. */
+    lp_address current;
+    uint32_t current_form;
+    uint64_t current_item;
+    uint64_t current_end;
+    const uint8_t *cursor;
+    const uint8_t *limit;
+};
+
+/* The next item will not come. */
+bool lp_map_is_stuck(lpool_map *map);
+
+#endif

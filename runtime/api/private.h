@@ -1,0 +1,112 @@
+/*
+ * private.h - what the files of api share: the host, and the context of a
+ * Lua state that is attached to it.
+ */
+#ifndef LP_API_PRIVATE_H
+#define LP_API_PRIVATE_H
+
+#include "codec/codec.h"
+#include "core/executor.h"
+#include "core/mailbox.h"
+#include "workers/setup.h"
+
+#include "lpool.h"
+
+#include <lauxlib.h>
+
+struct lpool {
+    lp_host host;
+    lpool_config config;
+    lp_codec_config worker_codec; /* of the states of workers */
+    lp_codec_config caller_codec; /* of all others */
+    lp_lock lock;
+    lp_executor *manual; /* of futures without a worker; made when needed */
+    uint64_t seed;
+};
+
+/* What lpool knows of one Lua state; a userdata in its registry. */
+typedef struct lp_context {
+    lpool *pool;
+    lua_State *main;
+    const lp_identity *identity; /* NULL if it is not a worker's state */
+    lp_buffer buffer;            /* for parcels on their way */
+    bool buffer_busy;            /* an encoder is at work, or died at it */
+    lp_mailbox mailbox;          /* futures with callbacks */
+    int callbacks;               /* reference of the table of callbacks */
+    bool dispatching;            /* a callback is running */
+    _Atomic uint32_t interrupted;
+    _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
+    lua_Hook harmless_hook; /* was run by a wait, and did not raise */
+    /* The place of the last submit, which is often that of the next. */
+    const void *function;
+    int function_reference;
+    const char *source;
+} lp_context;
+
+/* The context of L. Raises if L is not attached. [-0, +0, v] */
+lp_context *lp_context_of(lua_State *L);
+
+/*
+ * Wait until the deadline for ready(what), which somebody rings the host's
+ * bell for, or for a mail in the context's own mailbox. LP_OK means: look
+ * again. Does not raise.
+ */
+int lp_context_wait(lua_State *L, lp_context *context,
+                    bool (*ready)(void *what), void *what, int64_t deadline);
+
+/* Free what nobody refers to any more, and report what went unnoticed. */
+void lp_context_collect(lua_State *L, lp_context *context);
+
+/* For lp_context_wait: what is an lp_mailbox, and it has mail. */
+bool lp_context_has_mail(void *what);
+
+/* Park on word while it is expected. As lp_park, but for the interrupt. */
+int lp_context_park(lp_context *context, _Atomic uint32_t *word,
+                    uint32_t expected, int64_t deadline);
+
+/*
+ * A wait was interrupted: raise "interrupted!" if it was meant for us, or
+ * whatever a debug hook raises; return if it was some other signal.
+ */
+void lp_context_interrupted(lua_State *L, lp_context *context);
+
+/* Where Lua code is calling from. [-0, +0, e] */
+void lp_context_place(lua_State *L, lp_context *context, const char **source,
+                      uint32_t *line);
+
+/* A buffer to encode into; a fresh one if another encoder is at work. */
+lp_buffer *lp_context_open_buffer(lua_State *L, lp_context *context);
+void lp_context_close_buffer(lua_State *L, lp_context *context,
+                             lp_buffer *buffer);
+
+/* The host's executor of futures without a worker; NULL: no memory. */
+lp_executor *lp_pool_manual(lpool *pool);
+
+/* Push what an ended task came to: see lpool_future_push. */
+int lp_outcome_push(lua_State *L, lp_executor *executor, lp_phase phase,
+                    const uint8_t *bytes, size_t length, int *count);
+
+/* Push the error object that says why executor broke. [-0, +1, e] */
+void lp_outcome_push_broken(lua_State *L, lp_executor *executor);
+
+/* The setup of the workers of a thread or serial executor. */
+const lp_setup *lp_executor_setup(const lp_executor *executor);
+
+/* The open hook of worker states; argument is the lp_identity. */
+void lp_context_open_worker(lua_State *L, void *argument);
+
+/* Codec hooks. */
+bool lp_handle_check(lua_State *L, int index, lp_handle *handle);
+void lp_handle_push(lua_State *L, const lp_handle *handle);
+
+static inline lp_executor *lp_executor_inner(const lpool_executor *executor)
+{
+    return (lp_executor *)(uintptr_t)executor;
+}
+
+static inline lp_task *lp_task_inner(const lpool_future *future)
+{
+    return (lp_task *)(uintptr_t)future;
+}
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * buffer.h - bytes that grow, and the handles that travel with them.
+ *
+ * The encoder writes into a buffer; its owner then takes the bytes out or
+ * copies them to where they will be read. One thread at a time. The buffer
+ * owns its memory and one reference to each handle in it.
+ */
+#ifndef LP_BASE_BUFFER_H
+#define LP_BASE_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A counted reference to an object that is shared and not copied. */
+typedef struct lp_handle {
+    const struct lp_handle_kind *kind;
+    void *object;
+} lp_handle;
+
+struct lp_handle_kind {
+    const char *name; /* such as "executor", for messages */
+    void (*retain)(void *object);
+    void (*release)(void *object);
+};
+
+typedef struct lp_buffer {
+    uint8_t *bytes;
+    size_t length;
+    size_t capacity;
+    lp_handle *handles;
+    size_t handle_count;
+    size_t handle_capacity;
+} lp_buffer;
+
+/* All zeroes is an empty buffer too. */
+void lp_buffer_init(lp_buffer *buffer);
+
+/* Free the memory and release the handles. Half-built buffers are fine. */
+void lp_buffer_clear(lp_buffer *buffer);
+
+/* Drop what is in it, handles released, and keep the memory for the next. */
+void lp_buffer_reset(lp_buffer *buffer);
+
+/* Make room for extra more bytes. 0 or LP_NOMEM, which changes nothing. */
+int lp_buffer_grow(lp_buffer *buffer, size_t extra);
+
+/* Append a handle, retained. 0 or LP_NOMEM. */
+int lp_buffer_add_handle(lp_buffer *buffer, lp_handle handle);
+
+/* Release count handles and free the array; NULL is allowed. */
+void lp_handles_free(lp_handle *handles, size_t count);
+
+static inline int lp_buffer_reserve(lp_buffer *buffer, size_t extra)
+{
+    if (buffer->capacity - buffer->length >= extra) return 0;
+    return lp_buffer_grow(buffer, extra);
+}
+
+static inline int lp_buffer_append(lp_buffer *buffer, const void *bytes,
+                                   size_t length)
+{
+    int status = lp_buffer_reserve(buffer, length);
+    if (status != 0) return status;
+    if (length > 0) memcpy(buffer->bytes + buffer->length, bytes, length);
+    buffer->length += length;
+    return 0;
+}
+
+#endif

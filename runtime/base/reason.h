@@ -1,0 +1,25 @@
+/*
+ * reason.h - why a task ended that neither returned nor raised.
+ *
+ * Such an outcome is an lp_reason and a text behind it. The workers write
+ * it; whoever holds the future makes the error object from it.
+ */
+#ifndef LP_BASE_REASON_H
+#define LP_BASE_REASON_H
+
+#include <stdint.h>
+
+typedef enum lp_cause {
+    LP_CAUSE_BROKEN = 1,     /* the executor broke before the task ran */
+    LP_CAUSE_EXIT = 2,       /* it called os.exit; number is the code */
+    LP_CAUSE_UNSENDABLE = 3, /* its results or its error cannot cross */
+    LP_CAUSE_UNREADABLE = 4, /* it could not be decoded in the worker */
+    LP_CAUSE_MEMORY = 5,     /* no memory for the outcome */
+} lp_cause;
+
+typedef struct lp_reason {
+    uint32_t cause;
+    int32_t number;
+} lp_reason;
+
+#endif

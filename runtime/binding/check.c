@@ -1,0 +1,90 @@
+/* check.c - arguments in, errors out. */
+#include "binding/binding.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+lpool_executor *lp_check_executor(lua_State *L, int index)
+{
+    lpool_executor **box = luaL_checkudata(L, index, LPOOL_EXECUTOR_TYPE);
+    return *box;
+}
+
+lpool_future *lp_check_future(lua_State *L, int index)
+{
+    lpool_future **box = luaL_checkudata(L, index, LPOOL_FUTURE_TYPE);
+    return *box;
+}
+
+int64_t lp_check_timeout(lua_State *L, int index)
+{
+    if (lua_isnoneornil(L, index)) return -1;
+    if (lua_type(L, index) != LUA_TNUMBER) {
+        luaL_typeerror(L, index, "number of seconds");
+        return -1;
+    }
+    double seconds = lua_tonumber(L, index);
+    luaL_argcheck(L, !isnan(seconds), index, "seconds expected, got nan");
+    if (seconds < 0) return 0;
+    double nanoseconds = seconds * 1e9;
+    return nanoseconds >= 9.2e18 ? -1 : (int64_t)nanoseconds;
+}
+
+void lp_check_callable(lua_State *L, int index)
+{
+    if (lua_isfunction(L, index)) return;
+    if (luaL_getmetafield(L, index, "__call") == LUA_TNIL)
+        luaL_typeerror(L, index, "function or callable object");
+    lua_pop(L, 1);
+}
+
+int lp_raise(lua_State *L, const char *kind, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const char *message = lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    lpool_push_error(L, kind, message);
+    return lua_error(L);
+}
+
+int lp_raise_status(lua_State *L, int status, lpool_executor *executor)
+{
+    switch (status) {
+    case LPOOL_ECLOSED:
+        return lp_raise(L, "ShutdownError",
+                        "cannot schedule new futures after shutdown");
+    case LPOOL_EBROKEN:
+        return lp_raise(L, "BrokenThreadPool",
+                        "a worker's initializer failed, the pool is not "
+                        "usable any more: %s",
+                        executor ? lpool_executor_broken(executor) : "");
+    case LPOOL_EUNSENDABLE:
+        return lp_raise(L, "SerializationError", "cannot send %s",
+                        lua_tostring(L, -1));
+    case LPOOL_ESYSTEM:
+        return luaL_error(L, "cannot start a worker: %s", strerror(errno));
+    default: return luaL_error(L, "%s", lpool_strerror(status));
+    }
+}
+
+int lp_raise_failure(lua_State *L)
+{
+    int error = lua_gettop(L) - 1;
+    lpool_keep_traceback(L, error);
+    return lua_error(L);
+}
+
+double lp_seconds(int64_t nanoseconds)
+{
+    return (double)nanoseconds / 1e9;
+}
+
+void lp_new_type(lua_State *L, const char *name, const luaL_Reg *metamethods)
+{
+    luaL_newmetatable(L, name);
+    luaL_setfuncs(L, metamethods, 0);
+    lua_pushliteral(L, "the metatable is private");
+    lua_setfield(L, -2, "__metatable");
+}

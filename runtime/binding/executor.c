@@ -1,0 +1,259 @@
+/* executor.c - constructing executors, and their methods. */
+#include "binding/binding.h"
+
+#include <string.h>
+
+/* The user value of an executor's userdata is the label of its submits. */
+static const char *label_of(lua_State *L, int index)
+{
+    lua_getiuservalue(L, index, 1);
+    const char *label = lua_tostring(L, -1); /* anchored by the user value */
+    lua_pop(L, 1);
+    return label;
+}
+
+/* ---- opening ---- */
+
+static lua_Integer integer_field(lua_State *L, int index, const char *name)
+{
+    lua_getfield(L, index, name);
+    lua_Integer value = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* Push the field and give its index; pushes nothing and gives 0 for nil. */
+static int stack_field(lua_State *L, int index, const char *name)
+{
+    if (lua_getfield(L, index, name) != LUA_TNIL) return lua_gettop(L);
+    lua_pop(L, 1);
+    return 0;
+}
+
+/* The names in the list at index as a C array, which a userdata holds. */
+static const char *const *name_list(lua_State *L, int index, size_t *count)
+{
+    *count = (size_t)lua_rawlen(L, index);
+    const char **names =
+        lua_newuserdatauv(L, (*count + 1) * sizeof(*names), 0);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        names[i] = lua_tostring(L, -1); /* anchored by the list */
+        lua_pop(L, 1);
+    }
+    return names;
+}
+
+/* core.open(kind, options): options were checked by lpool.options. */
+static int open_executor(lua_State *L)
+{
+    lpool_executor_config config;
+    lpool_executor *executor;
+    lpool_executor_config_init(&config);
+    config.kind = (lpool_kind)luaL_checkinteger(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    config.max_workers = (unsigned)integer_field(L, 2, "max_workers");
+    config.max_tasks = (uint64_t)integer_field(L, 2, "max_tasks_per_child");
+    int prefix = stack_field(L, 2, "thread_name_prefix");
+    if (prefix) config.name_prefix = lua_tostring(L, prefix);
+    config.initializer = stack_field(L, 2, "initializer");
+    config.initargs = stack_field(L, 2, "initargs");
+    config.finalizer = stack_field(L, 2, "finalizer");
+    int preload = stack_field(L, 2, "preload");
+    if (preload) config.preload = name_list(L, preload, &config.preload_count);
+
+    int status = lpool_executor_open(L, &config, &executor);
+    if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
+    lpool_push_executor(L, executor);
+    lpool_executor_release(executor); /* the userdata has its own reference */
+    return 1;
+}
+
+/* ---- submitting ---- */
+
+/* Wrap a future whose reference is given; the metatable is upvalue 1. */
+static void wrap_future(lua_State *L, lpool_future *future)
+{
+    lpool_future **box = lua_newuserdatauv(L, sizeof(*box), 0);
+    *box = future;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_setmetatable(L, -2);
+}
+
+/*** ex:submit(fn, ...) */
+static int executor_submit(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    lpool_future *future;
+    lp_check_callable(L, 2);
+    int status = lpool_submit(L, executor, lua_gettop(L) - 2, label_of(L, 1),
+                              &future);
+    if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
+    wrap_future(L, future);
+    return 1;
+}
+
+/*** ex:broadcast(fn, ...) */
+static int executor_broadcast(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    lp_check_callable(L, 2);
+    const char *label = label_of(L, 1);
+    unsigned count, room = lpool_executor_max_workers(executor);
+    lpool_future **futures =
+        lua_newuserdatauv(L, room * sizeof(*futures), 0);
+    lua_insert(L, 2);
+    int status = lpool_broadcast(L, executor, lua_gettop(L) - 3, label,
+                                 futures, &count);
+    if (status != LPOOL_OK) {
+        for (unsigned i = 0; i < count; i++) lpool_future_release(futures[i]);
+        return lp_raise_status(L, status, executor);
+    }
+    lua_createtable(L, (int)count, 0);
+    for (unsigned i = 0; i < count; i++) {
+        wrap_future(L, futures[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* core.with_label(executor, label): the same executor for labelled submits. */
+static int with_label(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    luaL_checktype(L, 2, LUA_TSTRING);
+    lpool_push_executor(L, executor);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 1);
+    return 1;
+}
+
+/* core.check_open(executor): raises if it takes no work. */
+static int check_open(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    int status = lpool_executor_check(executor);
+    if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
+    return 0;
+}
+
+/* ---- the end ---- */
+
+/* core.shutdown(executor, wait, cancel, timeout): false after a timeout. */
+static int shutdown(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    bool wait = lua_toboolean(L, 2);
+    int64_t timeout = lp_check_timeout(L, 4);
+    lpool_executor_shutdown(executor, lua_toboolean(L, 3) ? LPOOL_CANCEL : 0);
+    lpool_dispatch(L);
+    int status = LPOOL_OK;
+    if (wait) status = lpool_executor_join(L, executor, timeout);
+    if (status == LPOOL_EINVALID)
+        return luaL_error(L, "a task cannot wait for the end of the executor "
+                             "that runs it; use wait = false");
+    if (status != LPOOL_OK && status != LPOOL_ETIMEOUT)
+        return lp_raise_status(L, status, executor);
+    lua_pushboolean(L, status == LPOOL_OK);
+    return 1;
+}
+
+/*** ex:terminate_workers() ex:kill_workers() */
+static int executor_stop(lua_State *L)
+{
+    lpool_executor_shutdown(lp_check_executor(L, 1), LPOOL_STOP);
+    lpool_dispatch(L);
+    return 0;
+}
+
+/* An error that Ctrl-C made: then nothing is waited for. */
+static bool is_interrupt(lua_State *L, int index)
+{
+    static const char ending[] = "interrupted!";
+    if (lua_type(L, index) != LUA_TSTRING) return false;
+    size_t length, size = sizeof(ending) - 1;
+    const char *text = lua_tolstring(L, index, &length);
+    return length >= size && memcmp(text + length - size, ending, size) == 0;
+}
+
+static int executor_close(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    if (is_interrupt(L, 2)) {
+        lpool_executor_shutdown(executor, LPOOL_STOP);
+        return 0;
+    }
+    bool failed = !lua_isnoneornil(L, 2);
+    lpool_executor_shutdown(executor, failed ? LPOOL_CANCEL : 0);
+    int status = lpool_executor_join(L, executor, -1);
+    if (status == LPOOL_EINVALID)
+        return luaL_error(L, "a task cannot close the executor that runs it");
+    if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
+    return 0;
+}
+
+static int executor_gc(lua_State *L)
+{
+    lpool_executor **box = lua_touserdata(L, 1);
+    lpool_executor_release(*box);
+    *box = NULL;
+    return 0;
+}
+
+static int executor_tostring(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    bool threads = lpool_executor_kind(executor) == LPOOL_THREADS;
+    const char *name = threads ? "ThreadPoolExecutor" : "SerialExecutor";
+    int status = lpool_executor_check(executor);
+    lua_pushfstring(L, "<%s %s max_workers=%d>", name,
+                    status == LPOOL_OK          ? "open"
+                    : status == LPOOL_EBROKEN ? "broken"
+                                                : "shut down",
+                    (int)lpool_executor_max_workers(executor));
+    return 1;
+}
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", executor_gc},
+    {"__close", executor_close},
+    {"__tostring", executor_tostring},
+    {NULL, NULL},
+};
+
+/* With the metatable of futures as their upvalue. */
+static const luaL_Reg methods[] = {
+    {"submit", executor_submit},
+    {"broadcast", executor_broadcast},
+    {"terminate_workers", executor_stop},
+    {"kill_workers", executor_stop},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"open", open_executor},
+    {"with_label", with_label},
+    {"check_open", check_open},
+    {"shutdown", shutdown},
+    {NULL, NULL},
+};
+
+void lp_open_executors(lua_State *L)
+{
+    lp_new_type(L, LPOOL_EXECUTOR_TYPE, metamethods);
+    luaL_newlibtable(L, methods);
+    luaL_getmetatable(L, LPOOL_FUTURE_TYPE);
+    luaL_setfuncs(L, methods, 1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__index");
+    lua_setfield(L, -3, "executor_methods");
+    lua_pop(L, 1);
+    luaL_setfuncs(L, functions, 0);
+    lua_pushinteger(L, LPOOL_THREADS);
+    lua_setfield(L, -2, "THREADS");
+    lua_pushinteger(L, LPOOL_SERIAL);
+    lua_setfield(L, -2, "SERIAL");
+    lua_pushinteger(L, LPOOL_MAX_WORKERS);
+    lua_setfield(L, -2, "MAX_WORKERS");
+}

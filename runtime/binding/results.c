@@ -1,0 +1,307 @@
+/*
+ * results.c - what ex:map returns: results that are called for the next item.
+ *
+ * Sequences and ranges are submitted whole when the results are made. An
+ * iterator is read as the consumer goes on: never more than a window of items
+ * ahead of him. Without a given buffersize the window begins small and grows
+ * while the consumer is found waiting, so that tiny tasks travel in large
+ * groups and slow ones do not make anybody read far ahead.
+ */
+#include "binding/binding.h"
+
+#include <string.h>
+
+#define RESULTS_TYPE "lpool.results"
+
+#define WINDOW_LIMIT 4096u
+/* Look after this long whether a result can be handed out already. */
+#define READ_NANOSECONDS 1000000
+/* Submit items that were read when there are so many. */
+#define READ_GROUP 256u
+
+/* User values: 1 the iterator, 2 the executor. */
+typedef struct results {
+    lpool_map *map;    /* NULL when closed */
+    bool reads;        /* the iterator may have more */
+    bool strict;       /* the window is the caller's */
+    uint64_t window;
+    int64_t timeout;   /* as given */
+    int64_t deadline;  /* -1: none */
+} results;
+
+static results *check_results(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, RESULTS_TYPE);
+}
+
+static void close_results(results *self, bool cancel)
+{
+    lpool_map *map = self->map;
+    self->map = NULL;
+    self->reads = false;
+    lpool_map_close(map, cancel);
+}
+
+/* ---- reading the iterator ---- */
+
+/* Submit what was read. */
+static void flush(lua_State *L, results *self)
+{
+    int status = lpool_map_flush(self->map);
+    if (status == LPOOL_OK) return;
+    lua_getiuservalue(L, 1, 2);
+    lpool_executor *executor = lpool_test_executor(L, -1);
+    close_results(self, true);
+    lp_raise_status(L, status, executor);
+}
+
+/* Read one item; false at the end of the input. The iterator may raise. */
+static bool read_item(lua_State *L, results *self)
+{
+    int top = lua_gettop(L);
+    lua_getiuservalue(L, 1, 1);
+    if (lua_pcall(L, 0, LUA_MULTRET, 0) != LUA_OK) {
+        /* What has not begun shall not. */
+        close_results(self, true);
+        lua_error(L);
+    }
+    int count = lua_gettop(L) - top;
+    if (count == 0 || lua_isnil(L, top + 1)) {
+        lua_settop(L, top);
+        self->reads = false;
+        return false;
+    }
+    int status = lpool_map_add(L, self->map, count);
+    if (status != LPOOL_OK) {
+        close_results(self, true);
+        lp_raise_status(L, status, NULL);
+    }
+    return true;
+}
+
+/* Read ahead as far as the window allows, or until a result is there. */
+static void read_ahead(lua_State *L, results *self)
+{
+    uint64_t pending = lpool_map_pending(self->map);
+    if (pending >= self->window) return;
+    if (pending == 0 && !self->strict && self->window < WINDOW_LIMIT)
+        self->window *= 2;
+    /* Half a window at a time, so that groups are worth their while. */
+    if (!self->strict && pending > self->window / 2) return;
+    int64_t started = lpool_now();
+    unsigned gathered = 0;
+    while (pending < self->window && read_item(L, self)) {
+        pending++;
+        int64_t now = lpool_now();
+        bool late = now - started > READ_NANOSECONDS;
+        if (!late && ++gathered < READ_GROUP) continue;
+        flush(L, self);
+        if (late && lpool_map_is_ready(self->map)) return;
+        gathered = 0;
+        started = now;
+    }
+    flush(L, self);
+}
+
+/* ---- the next item ---- */
+
+static int raise_timeout(lua_State *L, results *self)
+{
+    int unfinished = (int)lpool_map_pending(self->map);
+    close_results(self, true);
+    return lp_raise(L, "TimeoutError",
+                    "the map timed out after %f seconds; %d results were not "
+                    "taken",
+                    lp_seconds(self->timeout), unfinished);
+}
+
+/* How long the next item may take; 0 past the deadline. */
+static int64_t time_left(const results *self)
+{
+    if (self->deadline < 0) return -1;
+    int64_t left = self->deadline - lpool_now();
+    return left > 0 ? left : 0;
+}
+
+/* results(): the number of the next item and its results; nil at the end. */
+static int results_call(lua_State *L)
+{
+    results *self = check_results(L, 1);
+    uint64_t number = 0;
+    int count = 0;
+    lua_settop(L, 1);
+    if (!self->map) {
+        lua_pushnil(L);
+        return 1;
+    }
+    if (self->reads) read_ahead(L, self);
+    lua_pushnil(L); /* where the number goes */
+    int status = lpool_map_next(L, self->map, time_left(self), &number, &count);
+    if (status == LPOOL_OK && number > 0) {
+        lua_pushinteger(L, (lua_Integer)number);
+        lua_replace(L, 2);
+        return count + 1;
+    }
+    if (status == LPOOL_OK) return 1; /* all were taken */
+    if (status == LPOOL_EFAILED) return lp_raise_failure(L);
+    if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
+    return lp_raise_status(L, status, NULL);
+}
+
+/*** results:totable() */
+static int results_totable(lua_State *L)
+{
+    results *self = check_results(L, 1);
+    lua_Integer taken = 0;
+    lua_settop(L, 1);
+    lua_newtable(L);
+    while (self->map) {
+        uint64_t number = 0;
+        int count = 0;
+        if (self->reads) read_ahead(L, self);
+        int status = lpool_map_next(L, self->map, time_left(self), &number,
+                                    &count);
+        if (status == LPOOL_EFAILED) return lp_raise_failure(L);
+        if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
+        if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
+        if (number == 0) break;
+        lua_settop(L, count > 0 ? 3 : 2); /* only the first result */
+        taken++;
+        if (count > 0) lua_rawseti(L, 2, taken);
+    }
+    lua_pushinteger(L, taken);
+    lua_setfield(L, 2, "n");
+    return 1;
+}
+
+/*** results:close() */
+static int results_close(lua_State *L)
+{
+    close_results(check_results(L, 1), true);
+    return 0;
+}
+
+static int results_gc(lua_State *L)
+{
+    /* Results that nobody wants are made all the same. */
+    close_results(check_results(L, 1), false);
+    return 0;
+}
+
+/* ---- making results ---- */
+
+/*
+ * core.map(executor, fn, { ordered =, chunksize =, timeout =, window =,
+ * strict = }): results without items.
+ */
+static int new_results(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    lpool_map_config config = {.size = sizeof(config)};
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 3);
+    lua_getfield(L, 3, "ordered");
+    config.ordered = lua_toboolean(L, -1);
+    lua_getfield(L, 3, "chunksize");
+    config.chunk = (unsigned)lua_tointeger(L, -1);
+    lua_getfield(L, 3, "timeout");
+    int64_t timeout = lp_check_timeout(L, lua_gettop(L));
+    lua_getfield(L, 3, "window");
+    lua_Integer window = lua_tointeger(L, -1);
+    lua_getfield(L, 3, "strict");
+    bool strict = lua_toboolean(L, -1);
+
+    int status = lpool_executor_check(executor);
+    if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
+    results *self = lua_newuserdatauv(L, sizeof(*self), 2);
+    memset(self, 0, sizeof(*self));
+    luaL_setmetatable(L, RESULTS_TYPE);
+    self->timeout = timeout;
+    self->deadline = timeout < 0 ? -1 : lpool_now() + timeout;
+    self->window = (uint64_t)window;
+    self->strict = strict;
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 2);
+    lua_pushvalue(L, 2);
+    status = lpool_map_open(L, executor, &config, &self->map);
+    if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
+    return 1;
+}
+
+static int finish_adding(lua_State *L, results *self, int status)
+{
+    if (status == LPOOL_OK) {
+        lua_settop(L, 1);
+        return 1;
+    }
+    lua_getiuservalue(L, 1, 2);
+    lpool_executor *executor = lpool_test_executor(L, -1);
+    lua_pop(L, 1);
+    close_results(self, true);
+    return lp_raise_status(L, status, executor);
+}
+
+/* core.add_range(results, first, step, count) */
+static int add_range(lua_State *L)
+{
+    results *self = check_results(L, 1);
+    int status = lpool_map_add_range(self->map, luaL_checkinteger(L, 2),
+                                     luaL_checkinteger(L, 3),
+                                     (uint64_t)luaL_checkinteger(L, 4));
+    return finish_adding(L, self, status);
+}
+
+/* core.add_list(results, list, count, spread) */
+static int add_list(lua_State *L)
+{
+    results *self = check_results(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int status = lpool_map_add_list(L, self->map, 2, 1,
+                                    luaL_checkinteger(L, 3),
+                                    lua_toboolean(L, 4));
+    if (status == LPOOL_OK) status = lpool_map_flush(self->map);
+    return finish_adding(L, self, status);
+}
+
+/* core.read_from(results, iterator) */
+static int read_from(lua_State *L)
+{
+    results *self = check_results(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_setiuservalue(L, 1, 1);
+    self->reads = true;
+    read_ahead(L, self);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static const luaL_Reg metamethods[] = {
+    {"__call", results_call},
+    {"__close", results_close},
+    {"__gc", results_gc},
+    {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+    {"totable", results_totable},
+    {"close", results_close},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"map", new_results},
+    {"add_range", add_range},
+    {"add_list", add_list},
+    {"read_from", read_from},
+    {NULL, NULL},
+};
+
+void lp_open_results(lua_State *L)
+{
+    lp_new_type(L, RESULTS_TYPE, metamethods);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    luaL_setfuncs(L, functions, 0);
+}

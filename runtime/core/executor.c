@@ -1,0 +1,656 @@
+/*
+ * executor.c - accepting work, starting workers for it, and the end of both.
+ *
+ * Workers start when they are needed: when more tasks are accepted and not
+ * ended than there are workers. The counts of ended tasks are the workers'
+ * own, so that the hot path of a full pool shares nothing.
+ */
+#include "core/executor.h"
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "core/executor_private.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+int lp_executor_open(const lp_executor_config *config, lp_executor **out)
+{
+    lp_executor *executor = lp_calloc(1, sizeof(*executor));
+    if (!executor) return LP_NOMEM;
+    lp_control *control = &executor->control;
+    lp_table_init(&control->slots, sizeof(lp_slot));
+    lp_table_init(&control->cells, sizeof(lp_cell));
+    lp_table_init(&control->groups, sizeof(lp_group));
+    lp_table_init(&control->records, sizeof(lp_record));
+    lp_table_init(&executor->tasks, sizeof(lp_task));
+    control->bell = &config->host->bell;
+    control->parcels = lp_arena_new();
+    lp_lock_init(&executor->lock, LP_RANK_EXECUTOR);
+    executor->host = config->host;
+    executor->kind = config->kind;
+    executor->max_workers = config->max_workers;
+    executor->alive = lp_calloc(config->max_workers, sizeof(uint8_t));
+    executor->arenas = lp_calloc(config->max_workers, sizeof(lp_arena *));
+    atomic_init(&executor->owners, 1);
+    lp_list_init(&executor->in_host);
+    if (lp_queue_init(&control->queue) != LP_OK || !control->parcels ||
+        !executor->alive || !executor->arenas) {
+        lp_executor_free(executor);
+        return LP_NOMEM;
+    }
+    executor->self = config->self;
+    lp_lock_enter(&config->host->lock);
+    lp_list_append(&config->host->executors, &executor->in_host);
+    lp_lock_leave(&config->host->lock);
+    *out = executor;
+    return LP_OK;
+}
+
+void lp_executor_retain(lp_executor *executor)
+{
+    atomic_fetch_add(&executor->owners, 1);
+}
+
+void lp_executor_release(lp_executor *executor)
+{
+    if (!executor) return;
+    lp_host *host = executor->host;
+    /* Close first: once released, another thread may free the executor. */
+    if (atomic_load(&executor->owners) == 1) {
+        lp_executor_close(executor, false);
+        if (executor->kind->run_queued) executor->kind->join(executor->self);
+    }
+    if (atomic_fetch_sub(&executor->owners, 1) == 1) lp_host_reap(host);
+}
+
+bool lp_executor_is_unused(lp_executor *executor)
+{
+    if (atomic_load(&executor->owners) != 0) return false;
+    lp_lock_enter(&executor->lock);
+    bool unused = executor->live == 0 && executor->live_tasks == 0 &&
+                  executor->live_groups == 0;
+    lp_lock_leave(&executor->lock);
+    return unused;
+}
+
+void lp_executor_free(lp_executor *executor)
+{
+    lp_control *control = &executor->control;
+    if (executor->self) {
+        executor->kind->join(executor->self);
+        executor->kind->free(executor->self);
+    }
+    for (uint32_t i = 0; executor->arenas && i < executor->max_workers; i++)
+        lp_arena_free(executor->arenas[i]);
+    lp_free(executor->arenas);
+    lp_free(executor->alive);
+    lp_free(executor->free_groups);
+    lp_free(executor->broken);
+    lp_table_clear(&executor->tasks);
+    lp_table_clear(&control->records);
+    lp_table_clear(&control->groups);
+    lp_table_clear(&control->cells);
+    lp_table_clear(&control->slots);
+    lp_arena_free(control->parcels);
+    lp_queue_clear(&control->queue);
+    lp_lock_clear(&executor->lock);
+    lp_free(executor);
+}
+
+lp_control *lp_executor_control(lp_executor *executor)
+{
+    return &executor->control;
+}
+
+lp_host *lp_executor_host(const lp_executor *executor)
+{
+    return executor->host;
+}
+
+void *lp_executor_self(const lp_executor *executor)
+{
+    return executor->self;
+}
+
+int lp_executor_use_arena(lp_executor *executor, uint32_t worker)
+{
+    if (!executor->arenas[worker]) executor->arenas[worker] = lp_arena_new();
+    return executor->arenas[worker] ? LP_OK : LP_NOMEM;
+}
+
+lp_arena *lp_executor_arena(lp_executor *executor, uint32_t worker)
+{
+    return executor->arenas[worker];
+}
+
+uint32_t lp_executor_max_workers(const lp_executor *executor)
+{
+    return executor->max_workers;
+}
+
+bool lp_executor_is_serial(const lp_executor *executor)
+{
+    return executor->kind->run_queued != NULL;
+}
+
+/* ---- workers ---- */
+
+/* Tasks and items that were accepted and have not ended. */
+static uint64_t outstanding_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock)
+{
+    lp_control *control = &executor->control;
+    uint64_t left = executor->accepted - executor->settled;
+    uint32_t workers = atomic_load(&control->workers);
+    for (uint32_t i = 0; i < workers; i++) {
+        lp_record *record = lp_table_at(&control->records, i);
+        /* Acquire; pairs with count_ended in worker.c. */
+        left -= atomic_load_explicit(&record->ended, memory_order_acquire);
+    }
+    return left;
+}
+
+/* Start worker number, which is not alive. */
+static int start_locked(lp_executor *executor, uint32_t number)
+    LP_HOLDS(&executor->lock)
+{
+    lp_control *control = &executor->control;
+    while (number >= control->records.count) {
+        uint32_t made;
+        if (lp_table_add(&control->records, &made) != LP_OK) return LP_NOMEM;
+    }
+    if (lp_executor_use_arena(executor, number) != LP_OK) return LP_NOMEM;
+    if (number >= atomic_load(&control->workers))
+        atomic_store(&control->workers, number + 1);
+    executor->alive[number] = 1;
+    executor->live++;
+    int status = executor->kind->start(executor->self, number);
+    if (status != LP_OK) {
+        executor->alive[number] = 0;
+        executor->live--;
+    }
+    return status;
+}
+
+static int start_next_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
+{
+    uint32_t number = executor->live; /* right unless some have retired */
+    if (number >= executor->max_workers || executor->alive[number])
+        for (number = 0; executor->alive[number];) number++;
+    return start_locked(executor, number);
+}
+
+/* Have as many workers as the work asks for and the executor may have. */
+static int start_needed_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock)
+{
+    while (executor->live < executor->max_workers &&
+           outstanding_locked(executor) > executor->live) {
+        int status = start_next_locked(executor);
+        /* Fewer workers than one would like do the work, only slower. */
+        if (status != LP_OK) return executor->live > 0 ? LP_OK : status;
+    }
+    return LP_OK;
+}
+
+void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
+                              lp_end end)
+{
+    lp_control *control = &executor->control;
+    lp_host *host = executor->host;
+    lp_lock_enter(&executor->lock);
+    executor->alive[number] = 0;
+    executor->live--;
+    if (end != LP_END_STOPPED &&
+        atomic_load(&control->mode) != LP_MODE_STOP) {
+        lp_record *record = lp_table_at(&control->records, number);
+        int status = LP_OK;
+        if (atomic_load(&record->inbox) != 0)
+            status = start_locked(executor, number);
+        if (status == LP_OK) status = start_needed_locked(executor);
+        if (status != LP_OK && executor->live == 0)
+            lp_executor_break_locked(executor, "a worker could not be started");
+    }
+    lp_lock_leave(&executor->lock);
+    lp_bell_ring(&host->bell);
+}
+
+bool lp_executor_has_ended(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    bool ended = executor->live == 0;
+    lp_lock_leave(&executor->lock);
+    return ended;
+}
+
+void lp_executor_join(lp_executor *executor)
+{
+    executor->kind->join(executor->self);
+}
+
+/* ---- accepting ---- */
+
+static int check_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
+{
+    if (executor->broken) return LP_BROKEN;
+    return atomic_load(&executor->control.mode) == LP_MODE_OPEN ? LP_OK
+                                                                : LP_CLOSED;
+}
+
+int lp_executor_check(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    int status = check_locked(executor);
+    lp_lock_leave(&executor->lock);
+    return status;
+}
+
+/* Move the parcel's handles to the slot. */
+static int take_handles(lp_handles **handles, lp_buffer *parcel)
+{
+    *handles = NULL;
+    if (parcel->handle_count == 0) return LP_OK;
+    lp_handles *taken = lp_alloc(sizeof(*taken));
+    if (!taken) return LP_NOMEM;
+    taken->items = parcel->handles;
+    taken->count = parcel->handle_count;
+    parcel->handles = NULL;
+    parcel->handle_count = parcel->handle_capacity = 0;
+    *handles = taken;
+    return LP_OK;
+}
+
+/* A task with its parcel in place, not yet to be found by anybody. */
+static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
+                            const lp_task_about *about, lp_task **task)
+    LP_HOLDS(&executor->lock)
+{
+    lp_place place = 0;
+    lp_control *control = &executor->control;
+    int status = check_locked(executor);
+    if (status == LP_OK && parcel->length > LP_SLOT_INLINE)
+        status = lp_arena_alloc(control->parcels, parcel->length, &place);
+    if (status != LP_OK) return status;
+    status = lp_task_new_locked(executor, task);
+    if (status != LP_OK) {
+        lp_arena_drop(control->parcels, place);
+        return status;
+    }
+    (*task)->source = about->source;
+    (*task)->line = about->line;
+    if (about->label) {
+        /* A task whose label finds no memory goes without. */
+        size_t size = strlen(about->label) + 1;
+        (*task)->label = lp_alloc(size);
+        if ((*task)->label) memcpy((*task)->label, about->label, size);
+    }
+    lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
+    slot->length = parcel->length;
+    if (parcel->length > LP_SLOT_INLINE) {
+        slot->at.parcel = place;
+    } else {
+        memcpy(slot->at.bytes, parcel->bytes, parcel->length);
+    }
+    return LP_OK;
+}
+
+/* The task is complete: queue it, or send it to one worker. */
+static int accept_locked(lp_executor *executor, lp_task *task,
+                         lp_record *record) LP_HOLDS(&executor->lock)
+{
+    lp_control *control = &executor->control;
+    lp_cell *cell = lp_task_cell(task);
+    /* Release: whoever claims the cell sees the slot. */
+    atomic_store_explicit(&cell->state, LP_PENDING | LP_QUEUED,
+                          memory_order_release);
+    if (record) {
+        uint32_t first = atomic_load(&record->inbox);
+        do {
+            atomic_store(&cell->next, first);
+        } while (!atomic_compare_exchange_weak(&record->inbox, &first,
+                                               task->number + 1));
+    } else {
+        int status = lp_queue_put(&control->queue, task->number);
+        if (status != LP_OK) {
+            atomic_store(&cell->state, LP_CANCELLED);
+            return status;
+        }
+    }
+    executor->accepted++;
+    return LP_OK;
+}
+
+int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
+                       const lp_task_about *about, lp_task **task)
+{
+    lp_control *control = &executor->control;
+    lp_handles *handles;
+    if (take_handles(&handles, parcel) != LP_OK) return LP_NOMEM;
+
+    lp_lock_enter(&executor->lock);
+    int status = make_task_locked(executor, parcel, about, task);
+    if (status != LP_OK) {
+        lp_lock_leave(&executor->lock);
+        if (handles) lp_handles_free(handles->items, handles->count);
+        lp_free(handles);
+        return status;
+    }
+    lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
+    slot->handles = handles;
+    if (parcel->length > LP_SLOT_INLINE) {
+        /* Copy without the lock; the task is not to be found yet. */
+        void *bytes = lp_arena_at(control->parcels, slot->at.parcel);
+        lp_lock_leave(&executor->lock);
+        memcpy(bytes, parcel->bytes, parcel->length);
+        lp_lock_enter(&executor->lock);
+        status = check_locked(executor);
+    }
+    if (status == LP_OK && executor->live < executor->max_workers) {
+        executor->accepted++; /* as if it were queued already */
+        status = start_needed_locked(executor);
+        executor->accepted--;
+    }
+    if (status == LP_OK) status = accept_locked(executor, *task, NULL);
+    lp_lock_leave(&executor->lock);
+
+    if (status != LP_OK) {
+        lp_task_release(*task);
+        return status;
+    }
+    if (executor->kind->run_queued) {
+        executor->kind->run_queued(executor->self);
+    } else {
+        lp_idle_wake_one(&control->idle);
+    }
+    return LP_OK;
+}
+
+int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
+                          const lp_task_about *about, lp_task **tasks,
+                          uint32_t *count)
+{
+    lp_control *control = &executor->control;
+    *count = 0;
+    if (parcel->handle_count > 0) return LP_INVALID;
+    lp_lock_enter(&executor->lock);
+    int status = check_locked(executor);
+    for (uint32_t i = 0; i < executor->max_workers && status == LP_OK; i++) {
+        if (!executor->alive[i]) status = start_locked(executor, i);
+        if (status == LP_OK)
+            status = make_task_locked(executor, parcel, about, &tasks[i]);
+        if (status != LP_OK) break;
+        lp_slot *slot = lp_table_at(&control->slots, tasks[i]->number);
+        if (parcel->length > LP_SLOT_INLINE)
+            memcpy(lp_arena_at(control->parcels, slot->at.parcel),
+                   parcel->bytes, parcel->length);
+        lp_record *record = lp_table_at(&control->records, i);
+        (void)accept_locked(executor, tasks[i], record); /* cannot fail */
+        *count = i + 1;
+    }
+    lp_lock_leave(&executor->lock);
+    if (executor->kind->run_queued) {
+        executor->kind->run_queued(executor->self);
+    } else {
+        lp_idle_wake_all(&control->idle);
+    }
+    return status;
+}
+
+/* ---- groups ---- */
+
+static int pop_group_locked(lp_executor *executor, uint32_t *number)
+    LP_HOLDS(&executor->lock)
+{
+    if (executor->free_group_count > 0) {
+        *number = executor->free_groups[--executor->free_group_count];
+        return LP_OK;
+    }
+    lp_table *groups = &executor->control.groups;
+    if (groups->count >= LP_GROUPS) return LP_NOMEM;
+    if (executor->free_group_room <= groups->count) {
+        /* Room to free every group that there is. */
+        uint32_t room = 2 * groups->count + 16;
+        uint32_t *stack = lp_realloc(executor->free_groups,
+                                     room * sizeof(*stack));
+        if (!stack) return LP_NOMEM;
+        executor->free_groups = stack;
+        executor->free_group_room = room;
+    }
+    return lp_table_add(groups, number);
+}
+
+static bool group_is_done(const lp_group *group)
+{
+    return atomic_load(&group->remaining) == 0 &&
+           !(atomic_load(&group->state) & LP_QUEUED);
+}
+
+/* Drop the group's memory; its number is free again. */
+static void free_group_locked(lp_executor *executor, uint32_t number)
+    LP_HOLDS(&executor->lock)
+{
+    lp_group *group = lp_table_at(&executor->control.groups, number);
+    lp_address address = atomic_exchange(&group->pieces, 0);
+    while (address) {
+        lp_arena *arena = executor->arenas[address >> LP_PLACE_BITS];
+        lp_place place = address & (((lp_place)1 << LP_PLACE_BITS) - 1);
+        lp_piece *piece = lp_arena_at(arena, place);
+        address = piece->next;
+        lp_arena_return(arena, place);
+    }
+    lp_arena_drop(executor->control.parcels, group->block);
+    group->block = 0;
+    if (group->handles) {
+        lp_handles_free(group->handles->items, group->handles->count);
+        lp_free(group->handles);
+        group->handles = NULL;
+    }
+    executor->free_groups[executor->free_group_count++] = number;
+    executor->live_groups--;
+}
+
+/* Free the groups whose owner has gone and that are done by now. */
+static void sweep_orphans_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock)
+{
+    uint32_t *link = &executor->orphan;
+    while (*link) {
+        uint32_t number = *link - 1;
+        lp_group *group = lp_table_at(&executor->control.groups, number);
+        if (group_is_done(group)) {
+            *link = group->orphan;
+            free_group_locked(executor, number);
+        } else {
+            link = &group->orphan;
+        }
+    }
+}
+
+int lp_executor_new_group(lp_executor *executor, uint32_t *number)
+{
+    lp_lock_enter(&executor->lock);
+    int status = check_locked(executor);
+    if (executor->orphan) sweep_orphans_locked(executor);
+    if (status == LP_OK) status = pop_group_locked(executor, number);
+    if (status == LP_OK) {
+        lp_group *group = lp_table_at(&executor->control.groups, *number);
+        atomic_store(&group->claimed, UINT32_MAX);
+        atomic_store(&group->remaining, 0);
+        atomic_store(&group->cancelled, 0);
+        atomic_store(&group->state, 0);
+        atomic_store(&group->cost, 0);
+        atomic_store(&group->count, 0);
+        group->block = 0;
+        group->handles = NULL;
+        group->items_length = group->head_length = 0;
+        group->form = LP_FORM_MESSAGES;
+        executor->live_groups++;
+    }
+    lp_lock_leave(&executor->lock);
+    return status;
+}
+
+int lp_executor_fill_group(lp_executor *executor, uint32_t number,
+                           const lp_group_content *content)
+{
+    lp_control *control = &executor->control;
+    lp_group *group = lp_table_at(&control->groups, number);
+    size_t index = content->index_count * sizeof(uint64_t);
+    size_t size = index + content->items_length + content->head_length;
+    lp_lock_enter(&executor->lock);
+    int status = lp_arena_alloc(control->parcels, size, &group->block);
+    lp_lock_leave(&executor->lock);
+    if (status != LP_OK) {
+        group->block = 0;
+        return status;
+    }
+    uint8_t *block = lp_arena_at(control->parcels, group->block);
+    if (index > 0) memcpy(block, content->index, index);
+    if (content->items_length > 0)
+        memcpy(block + index, content->items, content->items_length);
+    memcpy(block + index + content->items_length, content->head,
+           content->head_length);
+    group->items_length = content->items_length;
+    group->head_length = content->head_length;
+    return LP_OK;
+}
+
+int lp_executor_queue_group(lp_executor *executor, uint32_t number,
+                            uint32_t count)
+{
+    lp_control *control = &executor->control;
+    lp_group *group = lp_table_at(&control->groups, number);
+    lp_lock_enter(&executor->lock);
+    int status = check_locked(executor);
+    if (status == LP_OK) {
+        executor->accepted += count;
+        status = start_needed_locked(executor);
+        if (status != LP_OK) executor->accepted -= count;
+    }
+    if (status == LP_OK) {
+        atomic_store(&group->count, count);
+        atomic_store(&group->remaining, count);
+        atomic_fetch_or(&group->state, LP_QUEUED);
+        atomic_store(&group->claimed, 0); /* from now on it can be claimed */
+        status = lp_queue_put(&control->queue, number | LP_QUEUE_GROUP);
+        if (status != LP_OK) {
+            executor->accepted -= count;
+            atomic_store(&group->claimed, UINT32_MAX);
+            atomic_store(&group->remaining, 0);
+            atomic_fetch_and(&group->state, ~LP_QUEUED);
+        }
+    }
+    lp_lock_leave(&executor->lock);
+    if (status != LP_OK) return status;
+    if (executor->kind->run_queued) {
+        executor->kind->run_queued(executor->self);
+    } else {
+        lp_idle_wake_one(&control->idle);
+    }
+    return LP_OK;
+}
+
+/* What is not claimed will not be done. */
+static void cancel_group_locked(lp_executor *executor, lp_group *group)
+    LP_HOLDS(&executor->lock)
+{
+    uint32_t unclaimed = lp_group_cancel(group);
+    executor->settled += unclaimed;
+    if (unclaimed > 0)
+        lp_group_account(group, unclaimed, executor->control.bell);
+}
+
+void lp_executor_drop_group(lp_executor *executor, uint32_t number,
+                            bool cancel)
+{
+    lp_group *group = lp_table_at(&executor->control.groups, number);
+    lp_host *host = executor->host;
+    lp_lock_enter(&executor->lock);
+    if (cancel && atomic_load(&group->remaining) > 0)
+        cancel_group_locked(executor, group);
+    if (group_is_done(group)) {
+        free_group_locked(executor, number);
+    } else {
+        group->orphan = executor->orphan;
+        executor->orphan = number + 1;
+    }
+    bool last = executor->live_groups == 0 &&
+                atomic_load(&executor->owners) == 0;
+    lp_lock_leave(&executor->lock);
+    if (last) lp_host_reap(host);
+}
+
+/* ---- the end ---- */
+
+static void cancel_pending_locked(lp_executor *executor, lp_phase phase)
+    LP_HOLDS(&executor->lock)
+{
+    for (uint32_t i = 0; i < executor->tasks.count; i++)
+        lp_task_settle_locked(lp_table_at(&executor->tasks, i), phase);
+    lp_table *groups = &executor->control.groups;
+    for (uint32_t i = 0; i < groups->count; i++) {
+        lp_group *group = lp_table_at(groups, i);
+        if (atomic_load(&group->remaining) > 0)
+            cancel_group_locked(executor, group);
+    }
+}
+
+static void set_mode_locked(lp_executor *executor, lp_mode mode)
+    LP_HOLDS(&executor->lock)
+{
+    lp_control *control = &executor->control;
+    if (atomic_load(&control->mode) < (uint32_t)mode)
+        atomic_store(&control->mode, mode);
+    lp_idle_wake_all(&control->idle);
+}
+
+void lp_executor_close(lp_executor *executor, bool cancel)
+{
+    lp_lock_enter(&executor->lock);
+    if (cancel) cancel_pending_locked(executor, LP_CANCELLED);
+    set_mode_locked(executor, LP_MODE_DRAIN);
+    lp_lock_leave(&executor->lock);
+}
+
+void lp_executor_cancel_pending(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    cancel_pending_locked(executor, LP_CANCELLED);
+    lp_lock_leave(&executor->lock);
+}
+
+void lp_executor_stop(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    cancel_pending_locked(executor, LP_CANCELLED);
+    set_mode_locked(executor, LP_MODE_STOP);
+    lp_lock_leave(&executor->lock);
+}
+
+void lp_executor_break_locked(lp_executor *executor, const char *text)
+{
+    if (executor->broken) return;
+    size_t size = strlen(text) + 1;
+    executor->broken = lp_alloc(size);
+    if (executor->broken) memcpy(executor->broken, text, size);
+    cancel_pending_locked(executor, LP_LOST);
+    set_mode_locked(executor, LP_MODE_STOP);
+}
+
+void lp_executor_break(lp_executor *executor, const char *text)
+{
+    lp_lock_enter(&executor->lock);
+    lp_executor_break_locked(executor, text);
+    lp_lock_leave(&executor->lock);
+}
+
+const char *lp_executor_broken(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    const char *text = executor->broken; /* never changes once set */
+    lp_lock_leave(&executor->lock);
+    return text;
+}

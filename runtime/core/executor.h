@@ -1,0 +1,188 @@
+/*
+ * executor.h - a queue and the workers that serve it.
+ *
+ * Any thread of the host may call any function. An executor lives until its
+ * owners have released it, its workers have ended and its tasks are freed.
+ */
+#ifndef LP_CORE_EXECUTOR_H
+#define LP_CORE_EXECUTOR_H
+
+#include "base/buffer.h"
+#include "core/host.h"
+#include "core/worker.h"
+
+typedef struct lp_executor lp_executor;
+
+/* The host's part of a task, which futures refer to. */
+typedef struct lp_task {
+    lp_executor *executor;
+    lp_list mails;                /* guarded by the host's waiters lock */
+    _Atomic uint32_t references;  /* futures and mails */
+    uint32_t number;              /* of its slot and cell */
+    uint32_t serial;              /* for people */
+    uint32_t line;                /* where it was submitted */
+    const char *source;           /* the same: lives as long as the host */
+    char *label;                  /* owned; NULL if it has none */
+    _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
+    _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
+    _Atomic uint8_t seen;   /* somebody looked at how it ended */
+    uint8_t manual;         /* immutable: a future without a worker */
+} lp_task;
+
+/* How an executor's workers come to life; one for each kind. */
+typedef struct lp_executor_kind {
+    /*
+     * Start worker number; called under the executor's lock. It must call
+     * lp_executor_worker_ended when its loop has ended. 0 or an error.
+     */
+    int (*start)(void *self, uint32_t number);
+    /* Wait for what start began and ended since; no lock is held. */
+    void (*join)(void *self);
+    /* Run what is queued in the calling thread instead; NULL: by workers. */
+    void (*run_queued)(void *self);
+    /* All workers have ended and nothing refers to the executor. */
+    void (*free)(void *self);
+} lp_executor_kind;
+
+typedef struct lp_executor_config {
+    lp_host *host;
+    const lp_executor_kind *kind;
+    void *self; /* the kind's; the executor takes it */
+    uint32_t max_workers;
+} lp_executor_config;
+
+/*
+ * A new executor with one owner. 0, or LP_NOMEM: self is still the caller's.
+ */
+int lp_executor_open(const lp_executor_config *config, lp_executor **executor);
+
+void lp_executor_retain(lp_executor *executor);
+
+/* The last owner's release means: finish what is queued, then end. */
+void lp_executor_release(lp_executor *executor);
+
+lp_control *lp_executor_control(lp_executor *executor);
+lp_host *lp_executor_host(const lp_executor *executor);
+void *lp_executor_self(const lp_executor *executor);
+
+/* Have an arena for the outcomes of a worker. 0 or LP_NOMEM. */
+int lp_executor_use_arena(lp_executor *executor, uint32_t worker);
+
+/* The arena of a worker's outcomes; it has been started. */
+lp_arena *lp_executor_arena(lp_executor *executor, uint32_t worker);
+
+/* What people want to know of a task. */
+typedef struct lp_task_about {
+    const char *source; /* where it was submitted; lives as the host does */
+    uint32_t line;
+    const char *label;  /* copied; NULL if it has none */
+} lp_task_about;
+
+uint32_t lp_executor_max_workers(const lp_executor *executor);
+
+/* Its tasks run in the thread that submits them. */
+bool lp_executor_is_serial(const lp_executor *executor);
+
+/*
+ * Accept a task: the parcel is copied, its handles are taken. Gives a task
+ * with one reference. 0, LP_CLOSED, LP_BROKEN, LP_NOMEM, or LP_SYSTEM if
+ * there is no worker and none can be started.
+ */
+int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
+                       const lp_task_about *about, lp_task **task);
+
+/*
+ * The same for each of all max_workers, started if they are not: tasks has
+ * room for that many.
+ */
+int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
+                          const lp_task_about *about, lp_task **tasks,
+                          uint32_t *count);
+
+/* A task that no worker runs: it is the host's to complete. */
+int lp_executor_make_manual(lp_executor *executor, lp_task **task);
+int lp_task_set_running(lp_task *task);
+int lp_task_settle(lp_task *task, lp_phase phase, lp_buffer *outcome);
+
+/* 0 if open, else LP_CLOSED or LP_BROKEN. */
+int lp_executor_check(lp_executor *executor);
+
+/* What a group holds in the host's arena; copied. */
+typedef struct lp_group_content {
+    const uint64_t *index;
+    size_t index_count;
+    const uint8_t *items;
+    size_t items_length;
+    const uint8_t *head;
+    size_t head_length;
+} lp_group_content;
+
+/*
+ * A group of a map. Its owner makes it, fills it, sets its other fields, and
+ * queues it with so many items; then takes its pieces; and drops it, at any
+ * time: what has not begun is cancelled then, or runs for nobody. 0, LP_CLOSED, LP_BROKEN,
+ * LP_SYSTEM or LP_NOMEM; after a failure the owner only has to drop it.
+ */
+int lp_executor_new_group(lp_executor *executor, uint32_t *number);
+int lp_executor_fill_group(lp_executor *executor, uint32_t number,
+                           const lp_group_content *content);
+int lp_executor_queue_group(lp_executor *executor, uint32_t number,
+                            uint32_t count);
+void lp_executor_drop_group(lp_executor *executor, uint32_t number,
+                            bool cancel);
+
+/* Take no more; with cancel, what is pending ends as cancelled. */
+void lp_executor_close(lp_executor *executor, bool cancel);
+
+/* Close, cancel, and tell the workers to stop after what they run now. */
+void lp_executor_stop(lp_executor *executor);
+
+/* No live worker is left; join may be called without waiting for long. */
+bool lp_executor_has_ended(lp_executor *executor);
+void lp_executor_join(lp_executor *executor);
+
+/* Cancel what is pending, and stay open. */
+void lp_executor_cancel_pending(lp_executor *executor);
+
+/* A worker's loop ended. Called by the kind in the worker's last moments. */
+void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
+                              lp_end end);
+
+/* An initializer failed: everything pending fails with this text. */
+void lp_executor_break(lp_executor *executor, const char *text);
+
+/* The text given to lp_executor_break, borrowed; NULL if it is not broken. */
+const char *lp_executor_broken(lp_executor *executor);
+
+/* ---- tasks ---- */
+
+void lp_task_retain(lp_task *task);
+void lp_task_release(lp_task *task);
+
+static inline uint32_t lp_task_state(const lp_task *task);
+
+lp_cell *lp_task_cell(const lp_task *task);
+
+/* Cancel if pending: true if it is cancelled now, or was before. */
+bool lp_task_cancel(lp_task *task);
+
+/* It raised or was lost, by its own doing. */
+bool lp_task_ended_badly(const lp_task *task);
+
+/* Where the outcome's bytes are; the task is done. */
+const uint8_t *lp_task_outcome(const lp_task *task, size_t *length);
+
+/*
+ * Announce that the caller is about to park on the cell's state; false if the
+ * task has ended. Gives the value to park with.
+ */
+bool lp_task_listen(lp_task *task, uint32_t *expected);
+
+static inline uint32_t lp_task_state(const lp_task *task)
+{
+    /* Acquire; pairs with lp_cell_complete. */
+    return atomic_load_explicit(&lp_task_cell(task)->state,
+                                memory_order_acquire);
+}
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * executor_private.h - the executor's struct, for the files of core that
+ * share it: executor.c, task.c, host.c.
+ */
+#ifndef LP_CORE_EXECUTOR_PRIVATE_H
+#define LP_CORE_EXECUTOR_PRIVATE_H
+
+#include "core/executor.h"
+
+struct lp_executor {
+    lp_control control;
+
+    lp_host *host;                /* immutable, as the next three */
+    const lp_executor_kind *kind;
+    void *self;
+    uint32_t max_workers;
+
+    lp_list in_host;              /* guarded by the host's lock */
+    _Atomic uint32_t owners;
+
+    lp_lock lock;                 /* guards all below */
+    lp_table tasks;
+    uint32_t free_task;           /* number + 1, linked through line */
+    uint32_t live_tasks;
+    uint32_t *free_groups;        /* a stack of numbers */
+    uint32_t free_group_count;
+    uint32_t free_group_room;
+    uint32_t live_groups;
+    uint32_t orphan;              /* groups to free when done: number + 1 */
+    uint64_t accepted;            /* tasks and items */
+    uint64_t settled;             /* of these, ended without a worker */
+    uint32_t live;                /* workers */
+    uint8_t *alive;               /* of max_workers flags */
+    lp_arena **arenas;            /* of max_workers; NULL until used */
+    char *broken;                 /* why; NULL if it is not */
+};
+
+/* Cut the task off the last future: true if it is to be freed now. */
+bool lp_task_abandon(lp_task *task);
+
+/* End a pending task without a worker; under the executor's lock. */
+void lp_task_settle_locked(lp_task *task, lp_phase phase);
+
+/* The outcome, the parcel and the number are free again. */
+void lp_task_free(lp_task *task);
+
+/* Take a task's number; under the lock. */
+int lp_task_new_locked(lp_executor *executor, lp_task **task)
+    LP_HOLDS(&executor->lock);
+
+/* See lp_executor_break. */
+void lp_executor_break_locked(lp_executor *executor, const char *text)
+    LP_HOLDS(&executor->lock);
+
+/* Closed, all workers ended, and nothing refers to it. */
+bool lp_executor_is_unused(lp_executor *executor);
+void lp_executor_free(lp_executor *executor);
+
+#endif

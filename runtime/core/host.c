@@ -1,0 +1,136 @@
+/* host.c - collecting what the workers of all executors have completed. */
+#include "core/host.h"
+
+#include "base/status.h"
+#include "core/executor_private.h"
+#include "core/mailbox.h"
+
+int lp_host_init(lp_host *host)
+{
+    atomic_init(&host->bell.word, 0);
+    atomic_init(&host->collected, 0);
+    atomic_init(&host->serial, 0);
+    atomic_init(&host->threads, 0);
+    atomic_init(&host->maps, 0);
+    atomic_init(&host->seed, 0);
+    lp_list_init(&host->executors);
+    lp_list_init(&host->ended);
+    host->library = lp_library_new();
+    if (!host->library) return LP_NOMEM;
+    lp_lock_init(&host->lock, LP_RANK_HOST);
+    lp_lock_init(&host->waiters, LP_RANK_WAITERS);
+    return LP_OK;
+}
+
+void lp_host_clear(lp_host *host)
+{
+    lp_lock_clear(&host->waiters);
+    lp_lock_clear(&host->lock);
+    lp_library_free(host->library);
+}
+
+/* A cell that was posted: whoever waits for the task hears of it. */
+static void notice(lp_host *host, lp_task *task)
+{
+    bool abandoned = true;
+    lp_lock_enter(&host->waiters);
+    if (task->posted) {
+        task->posted = 0;
+        lp_mailbox_deliver_locked(task);
+        abandoned = task->dead;
+    }
+    lp_lock_leave(&host->waiters);
+    lp_bell_ring(&host->bell);
+    if (abandoned && lp_task_abandon(task)) lp_list_append(&host->ended,
+                                                           &task->mails);
+}
+
+/* Take the list of one executor and notice its tasks, oldest first. */
+static void collect_executor(lp_host *host, lp_executor *executor)
+{
+    lp_control *control = &executor->control;
+    if (atomic_load_explicit(&control->completed, memory_order_relaxed) == 0)
+        return;
+    uint32_t entry = atomic_exchange(&control->completed, 0);
+    uint32_t oldest_first = 0;
+    while (entry) {
+        lp_cell *cell = lp_table_at(&control->cells, entry - 1);
+        uint32_t next = atomic_load(&cell->next);
+        atomic_store(&cell->next, oldest_first);
+        oldest_first = entry;
+        entry = next;
+    }
+    while (oldest_first) {
+        uint32_t number = oldest_first - 1;
+        lp_cell *cell = lp_table_at(&control->cells, number);
+        oldest_first = atomic_load(&cell->next);
+        notice(host, lp_table_at(&executor->tasks, number));
+    }
+}
+
+static lp_task *first_ended(lp_host *host)
+{
+    lp_task *task = NULL;
+    lp_lock_enter(&host->lock);
+    if (!lp_list_is_empty(&host->ended)) {
+        task = LP_LIST_ENTRY(host->ended.next, lp_task, mails);
+        lp_list_remove(&task->mails);
+    }
+    lp_lock_leave(&host->lock);
+    return task;
+}
+
+void lp_host_collect(lp_host *host,
+                     void (*look)(void *context, lp_task *task),
+                     void *context)
+{
+    uint32_t heard = atomic_load(&host->bell.word) & ~LP_BELL_SLEEPERS;
+    if (heard == atomic_load(&host->collected)) return;
+
+    lp_lock_enter(&host->lock);
+    for (lp_list *node = host->executors.next; node != &host->executors;
+         node = node->next)
+        collect_executor(host, LP_LIST_ENTRY(node, lp_executor, in_host));
+    lp_lock_leave(&host->lock);
+    atomic_store(&host->collected, heard);
+
+    lp_task *task;
+    while ((task = first_ended(host)) != NULL) {
+        if (look && !task->seen && lp_task_ended_badly(task))
+            look(context, task);
+        lp_task_free(task);
+    }
+}
+
+/* The next executor that nothing refers to any more, out of the list. */
+static lp_executor *first_unused(lp_host *host)
+{
+    lp_executor *found = NULL;
+    lp_lock_enter(&host->lock);
+    for (lp_list *node = host->executors.next;
+         node != &host->executors && !found; node = node->next) {
+        lp_executor *executor = LP_LIST_ENTRY(node, lp_executor, in_host);
+        if (lp_executor_is_unused(executor)) found = executor;
+    }
+    if (found) lp_list_remove(&found->in_host);
+    lp_lock_leave(&host->lock);
+    return found;
+}
+
+void lp_host_reap(lp_host *host)
+{
+    lp_executor *executor;
+    while ((executor = first_unused(host)) != NULL)
+        lp_executor_free(executor);
+}
+
+void lp_host_each(lp_host *host,
+                  void (*visit)(lp_executor *executor, void *context),
+                  void *context)
+{
+    lp_lock_enter(&host->lock);
+    for (lp_list *node = host->executors.next; node != &host->executors;
+         node = node->next)
+        visit(LP_LIST_ENTRY(node, lp_executor, in_host), context);
+    lp_lock_leave(&host->lock);
+}

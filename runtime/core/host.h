@@ -1,0 +1,59 @@
+/*
+ * host.h - what all executors of one program part share: the bell, the list
+ * of executors, and who waits for which task.
+ *
+ * Workers put tasks that somebody waits for on a list of their executor and
+ * ring the bell. Any thread of the host that comes along collects those
+ * lists and hands each task to the mailboxes that expect it.
+ */
+#ifndef LP_CORE_HOST_H
+#define LP_CORE_HOST_H
+
+#include "base/library.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "core/bell.h"
+
+struct lp_task;
+
+typedef struct lp_host {
+    lp_bell bell;
+    lp_library *library;
+
+    lp_lock lock; /* guards the two lists below */
+    lp_list executors;
+    lp_list ended; /* tasks without a future that want a last look */
+
+    lp_lock waiters;         /* guards the mailboxes and who is in them */
+    _Atomic uint32_t collected; /* the bell when the lists were last read */
+    _Atomic uint32_t serial;    /* of tasks, for people */
+    _Atomic uint32_t threads;   /* thread pools so far, for their names */
+    _Atomic uint64_t maps;      /* maps so far */
+    _Atomic uint64_t seed;      /* for the random numbers of workers */
+} lp_host;
+
+/* 0 or LP_NOMEM. */
+int lp_host_init(lp_host *host);
+
+/* All executors are closed and nobody waits. */
+void lp_host_clear(lp_host *host);
+
+/*
+ * Hand what the workers have completed to the mailboxes, and free tasks that
+ * nobody refers to. look is called, without a lock, for each of these that
+ * ended badly and was never looked at; it may be NULL.
+ */
+void lp_host_collect(lp_host *host,
+                     void (*look)(void *context, struct lp_task *task),
+                     void *context);
+
+/* Visit every executor, under the host's lock. */
+struct lp_executor;
+void lp_host_each(lp_host *host,
+                  void (*visit)(struct lp_executor *executor, void *context),
+                  void *context);
+
+/* Free the executors that are closed and that nothing refers to. */
+void lp_host_reap(lp_host *host);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * queue.h - the run queue: what was accepted and not yet taken by a worker.
+ *
+ * First in, first out: a ring of entries with many takers. The host puts,
+ * one thread at a time (the caller holds the executor's lock); takers need
+ * no lock. An entry is the number of a task, or of a group with
+ * LP_QUEUE_GROUP set.
+ */
+#ifndef LP_CORE_QUEUE_H
+#define LP_CORE_QUEUE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LP_QUEUE_GROUP 0x80000000u
+#define LP_QUEUE_RINGS 32
+
+typedef struct lp_queue {
+    /* Position of the oldest entry, times 64, plus the log2 of the ring. */
+    _Alignas(64) _Atomic uint64_t head;
+    _Alignas(64) _Atomic uint64_t tail; /* position after the newest entry */
+    /* The ring of 2^i entries; made when needed, kept to the end. */
+    _Atomic(_Atomic uint32_t *) rings[LP_QUEUE_RINGS];
+} lp_queue;
+
+/* 0 or LP_NOMEM. */
+int lp_queue_init(lp_queue *queue);
+void lp_queue_clear(lp_queue *queue);
+
+/* Append an entry. 0, or LP_NOMEM: nothing has happened. */
+int lp_queue_put(lp_queue *queue, uint32_t entry);
+
+/*
+ * Move up to limit tasks from the front into batch; returns how many. A
+ * group at the front is left there: batch[0] is its entry, *position says
+ * where, and 1 is returned.
+ */
+uint32_t lp_queue_take(lp_queue *queue, uint32_t *batch, uint32_t limit,
+                       uint64_t *position);
+
+/* Remove the entry at the front if it is still the one at position. */
+bool lp_queue_remove(lp_queue *queue, uint64_t position);
+
+/* How many entries there are; already past when it returns. */
+static inline uint64_t lp_queue_length(lp_queue *queue)
+{
+    uint64_t head = atomic_load(&queue->head) >> 6;
+    uint64_t tail = atomic_load(&queue->tail);
+    return tail > head ? tail - head : 0;
+}
+
+#endif

@@ -1,0 +1,249 @@
+/*
+ * task.c - the life of a task after it was accepted, as the host sees it.
+ *
+ * A task's number is free again when no future refers to it, it has ended,
+ * and neither the queue nor a batch holds it. Whoever is the last of these
+ * three frees it: a release frees it at once if the others are through, and
+ * otherwise marks the cell abandoned, so that the worker that is the last to
+ * touch it posts it to the host, which then frees it.
+ */
+#include "core/task.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "core/executor_private.h"
+#include "core/mailbox.h"
+
+#include <string.h>
+
+static lp_slot *slot_of(const lp_task *task)
+{
+    return lp_table_at(&task->executor->control.slots, task->number);
+}
+
+lp_cell *lp_task_cell(const lp_task *task)
+{
+    return lp_table_at(&task->executor->control.cells, task->number);
+}
+
+int lp_task_new_locked(lp_executor *executor, lp_task **task)
+{
+    uint32_t number;
+    if (executor->free_task) {
+        number = executor->free_task - 1;
+        lp_task *old = lp_table_at(&executor->tasks, number);
+        executor->free_task = old->line;
+    } else {
+        lp_control *control = &executor->control;
+        /* All three tables grow together; a leftover of one does no harm. */
+        uint32_t same = executor->tasks.count;
+        if (control->slots.count == same &&
+            lp_table_add(&control->slots, &number) != LP_OK)
+            return LP_NOMEM;
+        if (control->cells.count == same &&
+            lp_table_add(&control->cells, &number) != LP_OK)
+            return LP_NOMEM;
+        if (lp_table_add(&executor->tasks, &number) != LP_OK) return LP_NOMEM;
+    }
+    lp_task *new = lp_table_at(&executor->tasks, number);
+    new->executor = executor;
+    lp_list_init(&new->mails);
+    atomic_store_explicit(&new->references, 1, memory_order_relaxed);
+    new->number = number;
+    new->line = 0;
+    new->source = NULL;
+    new->label = NULL;
+    new->manual = 0;
+    atomic_store_explicit(&new->posted, 0, memory_order_relaxed);
+    atomic_store_explicit(&new->dead, 0, memory_order_relaxed);
+    atomic_store_explicit(&new->seen, 0, memory_order_relaxed);
+    new->serial = 1 + atomic_fetch_add_explicit(&executor->host->serial, 1,
+                                                memory_order_relaxed);
+    lp_slot *slot = slot_of(new);
+    slot->length = 0;
+    slot->handles = NULL;
+    lp_cell *cell = lp_task_cell(new);
+    cell->length = 0;
+    cell->worker = 0;
+    cell->finished_at = 0;
+    /* Not pending before it is queued, so that nobody settles it. */
+    atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
+    executor->live_tasks++;
+    *task = new;
+    return LP_OK;
+}
+
+void lp_task_free(lp_task *task)
+{
+    lp_executor *executor = task->executor;
+    lp_slot *slot = slot_of(task);
+    lp_cell *cell = lp_task_cell(task);
+    lp_handles *handles = slot->handles;
+    slot->handles = NULL;
+
+    lp_lock_enter(&executor->lock);
+    if (slot->length > LP_SLOT_INLINE)
+        lp_arena_drop(executor->control.parcels, slot->at.parcel);
+    if (cell->length > LP_CELL_INLINE)
+        lp_arena_return(executor->arenas[cell->worker], cell->at.outcome);
+    atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
+    lp_free(task->label);
+    task->label = NULL;
+    task->line = executor->free_task;
+    executor->free_task = task->number + 1;
+    bool last = --executor->live_tasks == 0 &&
+                atomic_load(&executor->owners) == 0;
+    lp_host *host = executor->host;
+    lp_lock_leave(&executor->lock);
+
+    if (handles) {
+        lp_handles_free(handles->items, handles->count);
+        lp_free(handles);
+    }
+    if (last) lp_host_reap(host);
+}
+
+bool lp_task_abandon(lp_task *task)
+{
+    if (task->manual) return true;
+    lp_cell *cell = lp_task_cell(task);
+    uint32_t state = lp_task_state(task);
+    if (!lp_phase_is_done(state) || (state & LP_QUEUED))
+        state = atomic_fetch_or(&cell->state, LP_ABANDONED);
+    return lp_phase_is_done(state) && !(state & LP_QUEUED);
+}
+
+void lp_task_retain(lp_task *task)
+{
+    atomic_fetch_add_explicit(&task->references, 1, memory_order_relaxed);
+}
+
+void lp_task_release(lp_task *task)
+{
+    if (!task) return;
+    if (atomic_fetch_sub(&task->references, 1) != 1) return;
+    lp_host *host = task->executor->host;
+    if (!task->manual && atomic_load(&task->posted)) {
+        lp_lock_enter(&host->waiters);
+        bool comes = atomic_load(&task->posted);
+        if (comes) atomic_store(&task->dead, 1);
+        lp_lock_leave(&host->waiters);
+        if (comes) return; /* lp_host_collect frees it */
+    }
+    if (lp_task_abandon(task)) lp_task_free(task);
+}
+
+bool lp_task_ended_badly(const lp_task *task)
+{
+    uint32_t phase = lp_task_state(task) & LP_PHASE;
+    if (task->manual) return false;
+    return phase == LP_RAISED ||
+           (phase == LP_LOST && lp_task_cell(task)->length > 0);
+}
+
+/* Somebody other than a worker ended the task: tell those who wait. */
+static void tell_settled(lp_task *task, uint32_t before)
+{
+    lp_host *host = task->executor->host;
+    if (before & LP_WAITED) lp_unpark_all(&lp_task_cell(task)->state);
+    if (!(before & LP_NOTIFY)) return;
+    lp_lock_enter(&host->waiters);
+    atomic_store(&task->posted, 0);
+    lp_mailbox_deliver_locked(task);
+    bool dead = atomic_load(&task->dead);
+    lp_lock_leave(&host->waiters);
+    lp_bell_ring(&host->bell);
+    /* The post that would have freed it does not come any more. */
+    if (dead && lp_task_abandon(task))
+        lp_control_post(&task->executor->control, task->number);
+}
+
+bool lp_task_cancel(lp_task *task)
+{
+    lp_cell *cell = lp_task_cell(task);
+    uint32_t before;
+    if (!lp_cell_settle(cell, LP_CANCELLED, &before))
+        return (before & LP_PHASE) == LP_CANCELLED;
+    lp_executor *executor = task->executor;
+    lp_lock_enter(&executor->lock);
+    executor->settled++;
+    lp_lock_leave(&executor->lock);
+    tell_settled(task, before);
+    return true;
+}
+
+void lp_task_settle_locked(lp_task *task, lp_phase phase)
+{
+    uint32_t before;
+    if (!lp_cell_settle(lp_task_cell(task), phase, &before)) return;
+    task->executor->settled++;
+    tell_settled(task, before);
+}
+
+const uint8_t *lp_task_outcome(const lp_task *task, size_t *length)
+{
+    const lp_cell *cell = lp_task_cell(task);
+    *length = cell->length;
+    if (cell->length <= LP_CELL_INLINE) return cell->at.bytes;
+    return lp_arena_at(task->executor->arenas[cell->worker], cell->at.outcome);
+}
+
+bool lp_task_listen(lp_task *task, uint32_t *expected)
+{
+    _Atomic uint32_t *word = &lp_task_cell(task)->state;
+    *expected = atomic_load(word);
+    if (lp_phase_is_done(*expected)) return false;
+    *expected = atomic_fetch_or(word, LP_WAITED) | LP_WAITED;
+    return !lp_phase_is_done(*expected);
+}
+
+/* ---- futures without a worker ---- */
+
+int lp_executor_make_manual(lp_executor *executor, lp_task **task)
+{
+    lp_lock_enter(&executor->lock);
+    int status = lp_task_new_locked(executor, task);
+    lp_lock_leave(&executor->lock);
+    if (status != LP_OK) return status;
+    (*task)->manual = 1;
+    atomic_store(&lp_task_cell(*task)->state, LP_PENDING);
+    return LP_OK;
+}
+
+int lp_task_set_running(lp_task *task)
+{
+    uint32_t state;
+    return lp_cell_claim(lp_task_cell(task), &state) ? LP_OK : LP_INVALID;
+}
+
+int lp_task_settle(lp_task *task, lp_phase phase, lp_buffer *outcome)
+{
+    lp_executor *executor = task->executor;
+    lp_cell *cell = lp_task_cell(task);
+    uint32_t state = lp_task_state(task);
+    if (lp_phase_is_done(state)) return LP_INVALID;
+
+    /* The owner thread alone completes a manual future, so this is no race. */
+    if (outcome->length > LP_CELL_INLINE) {
+        lp_place place;
+        lp_lock_enter(&executor->lock);
+        int status = lp_arena_alloc(executor->arenas[0], outcome->length,
+                                    &place);
+        lp_lock_leave(&executor->lock);
+        if (status != LP_OK) return status;
+        memcpy(lp_arena_at(executor->arenas[0], place), outcome->bytes,
+               outcome->length);
+        cell->at.outcome = place;
+    } else if (outcome->length > 0) {
+        memcpy(cell->at.bytes, outcome->bytes, outcome->length);
+    }
+    cell->length = outcome->length;
+    cell->finished_at = lp_clock_now();
+    if ((state & LP_PHASE) == LP_PENDING &&
+        lp_task_set_running(task) != LP_OK)
+        return LP_INVALID;
+    uint32_t before = lp_cell_complete(cell, phase);
+    tell_settled(task, before);
+    return LP_OK;
+}

@@ -1,0 +1,499 @@
+/*
+ * worker.c - how a worker takes its share, runs it and hands in the outcomes.
+ *
+ * It looks for work in this order: its inbox (broadcasts), its batch, the
+ * items that it has claimed, the front of the queue, and what other workers
+ * have taken but not begun. Only then does it sleep.
+ *
+ * When tasks are tiny it takes several at a time, so that workers seldom
+ * meet at the queue; tasks that are not tiny are taken one by one. Either
+ * way what is not begun can be had by others: a task of a batch by claiming
+ * its cell, claimed items by halving the word that says which they are:
+ *
+ *      63        48 47        24 23         0
+ *     +------------+------------+------------+
+ *     |   group    |    next    |    end     |    0: none
+ *     +------------+------------+------------+
+ *
+ * A swap of that word succeeds only if exactly these items of this group are
+ * still unbegun, so it does not matter how old the thief's view was.
+ */
+#include "core/worker.h"
+
+#include "base/clock.h"
+#include "base/status.h"
+
+#include <string.h>
+
+/* Take several tasks at a time only if they are faster than this. */
+#define TINY_NANOSECONDS 10000u
+/* Look at the clock again after about this much work on items. */
+#define STEP_NANOSECONDS 20000
+/* Hand in a piece after this long, so that the consumer has something. */
+#define PIECE_NANOSECONDS 400000
+
+void lp_worker_init(lp_worker *worker, lp_control *control, uint32_t number)
+{
+    memset(worker, 0, sizeof(*worker));
+    worker->control = control;
+    worker->number = number;
+    worker->record = lp_table_at(&control->records, number);
+    worker->left = UINT64_MAX;
+    worker->average = TINY_NANOSECONDS;
+}
+
+static lp_cell *cell_at(lp_control *control, uint32_t number)
+{
+    return lp_table_at(&control->cells, number);
+}
+
+void lp_control_post(lp_control *control, uint32_t number)
+{
+    lp_cell *cell = cell_at(control, number);
+    uint32_t first = atomic_load(&control->completed);
+    do {
+        atomic_store_explicit(&cell->next, first, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak(&control->completed, &first,
+                                           number + 1));
+    lp_bell_ring(control->bell);
+}
+
+void lp_control_unqueue(lp_control *control, uint32_t number)
+{
+    lp_cell *cell = cell_at(control, number);
+    uint32_t before = atomic_fetch_and(&cell->state, ~LP_QUEUED);
+    if (lp_phase_is_done(before) && (before & LP_ABANDONED))
+        lp_control_post(control, number);
+}
+
+/* ---- outcomes ---- */
+
+/* Copy the outcome to where the host finds it. */
+static lp_phase store_outcome(lp_worker *worker, lp_cell *cell,
+                              const lp_outcome *outcome)
+{
+    cell->worker = worker->number;
+    cell->length = outcome->length;
+    if (outcome->length <= LP_CELL_INLINE) {
+        if (outcome->length > 0)
+            memcpy(cell->at.bytes, outcome->bytes, outcome->length);
+        return outcome->phase;
+    }
+    lp_place place;
+    if (lp_arena_alloc(worker->outcomes, outcome->length, &place) != LP_OK) {
+        const lp_reason reason = {.cause = LP_CAUSE_MEMORY};
+        cell->length = sizeof(reason);
+        memcpy(cell->at.bytes, &reason, sizeof(reason));
+        return LP_LOST;
+    }
+    memcpy(lp_arena_at(worker->outcomes, place), outcome->bytes,
+           outcome->length);
+    cell->at.outcome = place;
+    return outcome->phase;
+}
+
+/* The state goes to phase; whoever waits hears of it. */
+static void complete(lp_control *control, uint32_t number, lp_phase phase)
+{
+    lp_cell *cell = cell_at(control, number);
+    uint32_t before = lp_cell_complete(cell, phase);
+    if (before & LP_WAITED) lp_unpark_all(&cell->state);
+    if (before & LP_ABANDONED) {
+        /* Still in a batch: whoever takes it out posts it. */
+        if (!(before & LP_QUEUED)) lp_control_post(control, number);
+    } else if (before & LP_NOTIFY) {
+        lp_control_post(control, number);
+    }
+}
+
+/* Count before the outcome shows, so that nobody starts a needless worker. */
+static void count_ended(lp_worker *worker, uint64_t count)
+{
+    uint64_t ended = atomic_load_explicit(&worker->record->ended,
+                                          memory_order_relaxed);
+    atomic_store_explicit(&worker->record->ended, ended + count,
+                          memory_order_release);
+}
+
+static void run_task(lp_worker *worker, uint32_t number)
+{
+    lp_control *control = worker->control;
+    const lp_slot *slot = lp_table_at(&control->slots, number);
+    lp_cell *cell = cell_at(control, number);
+    lp_outcome outcome = {.phase = LP_FINISHED};
+    lp_job job = {.bytes = slot->at.bytes,
+                  .length = slot->length,
+                  .handles = slot->handles,
+                  .number = number};
+    if (slot->length > LP_SLOT_INLINE)
+        job.bytes = lp_arena_at(control->parcels, slot->at.parcel);
+
+    atomic_store_explicit(&worker->record->running, number + 1,
+                          memory_order_relaxed);
+    worker->kind->execute(worker->self, &job, &outcome);
+    lp_phase phase = store_outcome(worker, cell, &outcome);
+    atomic_store_explicit(&worker->record->running, 0, memory_order_relaxed);
+
+    int64_t now = lp_clock_now();
+    uint64_t took = (uint64_t)(now - worker->now);
+    worker->average = worker->average / 2 + took / 2;
+    worker->now = now;
+    cell->finished_at = now;
+    count_ended(worker, 1);
+    if (worker->left != UINT64_MAX) worker->left--;
+    complete(control, number, phase);
+}
+
+/* ---- items ---- */
+
+static uint64_t pack_items(uint32_t group, uint32_t next, uint32_t end)
+{
+    return ((uint64_t)group << 48) | ((uint64_t)next << 24) | end;
+}
+
+static uint32_t items_group(uint64_t items)
+{
+    return (uint32_t)(items >> 48);
+}
+
+static uint32_t items_next(uint64_t items)
+{
+    return (uint32_t)(items >> 24) & LP_GROUP_ITEMS;
+}
+
+static uint32_t items_end(uint64_t items)
+{
+    return (uint32_t)items & LP_GROUP_ITEMS;
+}
+
+/* Take up to want of the worker's own items; gives the first. 0: none left. */
+static uint32_t next_items(lp_worker *worker, uint32_t want, uint32_t *first)
+{
+    _Atomic uint64_t *word = &worker->record->items;
+    uint64_t items = atomic_load(word);
+    for (;;) {
+        uint32_t next = items_next(items), end = items_end(items);
+        if (next >= end) return 0;
+        uint32_t count = want < end - next ? want : end - next;
+        uint64_t rest = next + count == end
+                            ? 0
+                            : pack_items(items_group(items), next + count, end);
+        if (atomic_compare_exchange_weak(word, &items, rest)) {
+            *first = next;
+            return count;
+        }
+    }
+}
+
+/* Hand in what was made of count items from first on. */
+static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
+                          uint32_t count)
+{
+    lp_items_outcome outcome;
+    worker->kind->end_items(worker->self, &outcome);
+    count_ended(worker, count);
+
+    lp_place place;
+    size_t size = sizeof(lp_piece) + outcome.length;
+    if (lp_arena_alloc(worker->outcomes, size, &place) != LP_OK) {
+        /* The consumer learns of the gap from the accounting. */
+        lp_group_account(group, count, worker->control->bell);
+        return;
+    }
+    lp_piece *piece = lp_arena_at(worker->outcomes, place);
+    piece->first = first;
+    piece->count = count;
+    piece->form = outcome.form;
+    piece->length = outcome.length;
+    if (outcome.length > 0)
+        memcpy(piece + 1, outcome.bytes, outcome.length);
+    lp_address address = ((uint64_t)worker->number << LP_PLACE_BITS) | place;
+    lp_group_post(group, piece, address, worker->control->bell);
+}
+
+static void set_cost(lp_group *group, int64_t spent, uint32_t count)
+{
+    uint64_t cost = (uint64_t)spent / count + 1;
+    if (cost > UINT32_MAX) cost = UINT32_MAX;
+    atomic_store_explicit(&group->cost, (uint32_t)cost, memory_order_relaxed);
+}
+
+/* How many items to run before the clock is looked at again. */
+static uint32_t step_size(const lp_group *group, uint32_t done, int64_t spent)
+{
+    uint64_t cost = atomic_load_explicit(&group->cost, memory_order_relaxed);
+    if (done > 0) cost = (uint64_t)spent / done + 1;
+    if (cost == 0) return 1;
+    uint64_t step = STEP_NANOSECONDS / cost + 1;
+    return step > 4096 ? 4096 : (uint32_t)step;
+}
+
+/* Run items of one group until the worker has none, in one or more pieces. */
+static void run_items(lp_worker *worker)
+{
+    uint64_t items = atomic_load(&worker->record->items);
+    if (items == 0) return; /* a thief was faster */
+    lp_group *group = lp_table_at(&worker->control->groups, items_group(items));
+    lp_items job;
+    lp_group_items(group, worker->control->parcels, &job);
+    uint32_t first, count, piece_first = 0, piece_count = 0;
+    int64_t started = lp_clock_now(), now = started;
+
+    while ((count = next_items(worker,
+                               step_size(group, piece_count, now - started),
+                               &first)) > 0) {
+        if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
+            count_ended(worker, count);
+            lp_group_account(group, count, worker->control->bell);
+            continue;
+        }
+        if (piece_count == 0) {
+            piece_first = first;
+            worker->kind->begin_items(worker->self, &job, first);
+        }
+        worker->kind->run_items(worker->self, count);
+        piece_count += count;
+        now = lp_clock_now();
+        set_cost(group, now - started, piece_count);
+        if (now - started > PIECE_NANOSECONDS) {
+            hand_in_piece(worker, group, piece_first, piece_count);
+            piece_count = 0;
+            started = now;
+        }
+    }
+    if (piece_count > 0)
+        hand_in_piece(worker, group, piece_first, piece_count);
+    worker->now = lp_clock_now();
+}
+
+/* Claim items of the group at the front of the queue and run them. */
+static void take_items(lp_worker *worker, uint32_t entry, uint64_t position)
+{
+    lp_control *control = worker->control;
+    uint32_t number = entry & ~LP_QUEUE_GROUP;
+    lp_group *group = lp_table_at(&control->groups, number);
+    uint32_t first = 0;
+    bool exhausted;
+    uint32_t workers = atomic_load_explicit(&control->workers,
+                                            memory_order_relaxed);
+    uint32_t count = lp_group_claim(group, workers, worker->left, &first,
+                                    &exhausted);
+    if (exhausted && lp_queue_remove(&control->queue, position))
+        atomic_fetch_and(&group->state, ~LP_QUEUED);
+    if (count == 0) return;
+
+    if (count > 1) atomic_fetch_add(&control->hoards, 1);
+    atomic_store(&worker->record->items,
+                 pack_items(number, first, first + count));
+    if (count > 1 || lp_queue_length(&control->queue) > 0)
+        lp_idle_wake_one(&control->idle);
+    run_items(worker);
+    if (count > 1) atomic_fetch_sub(&control->hoards, 1);
+    if (worker->left != UINT64_MAX) worker->left -= count;
+}
+
+/* ---- batches ---- */
+
+static uint32_t batch_limit(lp_worker *worker)
+{
+    uint32_t limit = 1;
+    if (worker->average < TINY_NANOSECONDS) {
+        lp_control *control = worker->control;
+        uint64_t share = lp_queue_length(&control->queue) /
+                         atomic_load_explicit(&control->workers,
+                                              memory_order_relaxed);
+        limit = share > LP_BATCH ? LP_BATCH : (uint32_t)share;
+        if (limit == 0) limit = 1;
+    }
+    if (limit > worker->left) limit = (uint32_t)worker->left;
+    return limit;
+}
+
+/* Run what is left of the batch; others may have taken some of it. */
+static void run_batch(lp_worker *worker)
+{
+    lp_record *record = worker->record;
+    uint32_t taken = atomic_load_explicit(&record->taken, memory_order_relaxed);
+    for (uint32_t i = 0; i < taken; i++) {
+        uint32_t number = atomic_load_explicit(&record->batch[i],
+                                               memory_order_relaxed);
+        atomic_store_explicit(&record->begun, i + 1, memory_order_relaxed);
+        if (i + 1 == taken && taken > 1)
+            atomic_fetch_sub(&worker->control->hoards, 1);
+        uint32_t state;
+        if (lp_cell_claim(cell_at(worker->control, number), &state)) {
+            run_task(worker, number);
+        } else {
+            lp_control_unqueue(worker->control, number);
+        }
+    }
+    atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
+}
+
+/* Take from the queue and run; false if it was empty. */
+static bool serve_queue(lp_worker *worker)
+{
+    lp_control *control = worker->control;
+    lp_record *record = worker->record;
+    uint32_t batch[LP_BATCH];
+    uint64_t position;
+    uint32_t count = lp_queue_take(&control->queue, batch, batch_limit(worker),
+                                   &position);
+    if (count == 0) return false;
+    if (batch[0] & LP_QUEUE_GROUP) {
+        take_items(worker, batch[0], position);
+        return true;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        atomic_store_explicit(&record->batch[i], batch[i],
+                              memory_order_relaxed);
+    atomic_store_explicit(&record->begun, 0, memory_order_relaxed);
+    /* Release; pairs with the acquire in steal_from. */
+    atomic_store_explicit(&record->taken, count, memory_order_release);
+    if (count > 1) atomic_fetch_add(&control->hoards, 1);
+    if (count > 1 || lp_queue_length(&control->queue) > 0)
+        lp_idle_wake_one(&control->idle);
+    run_batch(worker);
+    return true;
+}
+
+/* ---- what others have not begun ---- */
+
+/* Take half of the items that other has not begun. */
+static bool steal_items(lp_worker *worker, lp_record *other)
+{
+    uint64_t items = atomic_load(&other->items);
+    while (items_next(items) < items_end(items)) {
+        uint32_t next = items_next(items), end = items_end(items);
+        uint32_t middle = next + (end - next) / 2;
+        if (end - middle > worker->left) middle = end - (uint32_t)worker->left;
+        uint32_t group = items_group(items);
+        uint64_t rest = middle == next ? 0 : pack_items(group, next, middle);
+        if (!atomic_compare_exchange_weak(&other->items, &items, rest))
+            continue;
+        atomic_fetch_add(&worker->control->hoards, 1);
+        atomic_store(&worker->record->items, pack_items(group, middle, end));
+        lp_idle_wake_one(&worker->control->idle);
+        run_items(worker);
+        atomic_fetch_sub(&worker->control->hoards, 1);
+        if (worker->left != UINT64_MAX) worker->left -= end - middle;
+        return true;
+    }
+    return false;
+}
+
+/* Run one task that other has taken and not begun, the last first. */
+static bool steal_task(lp_worker *worker, lp_record *other)
+{
+    uint32_t taken = atomic_load_explicit(&other->taken, memory_order_acquire);
+    uint32_t begun = atomic_load_explicit(&other->begun, memory_order_relaxed);
+    for (uint32_t i = taken; i > begun; i--) {
+        uint32_t number = atomic_load_explicit(&other->batch[i - 1],
+                                               memory_order_relaxed);
+        if (lp_cell_steal(cell_at(worker->control, number))) {
+            lp_idle_wake_one(&worker->control->idle);
+            run_task(worker, number);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Find work in the records of the others. */
+static bool steal(lp_worker *worker)
+{
+    lp_control *control = worker->control;
+    if (atomic_load(&control->hoards) == 0) return false;
+    uint32_t workers = atomic_load(&control->workers);
+    for (uint32_t i = 1; i < workers; i++) {
+        uint32_t number = (worker->number + i) % workers;
+        lp_record *other = lp_table_at(&control->records, number);
+        if (steal_items(worker, other) || steal_task(worker, other))
+            return true;
+    }
+    return false;
+}
+
+/* Whether steal would find something, now. */
+static bool can_steal(lp_worker *worker)
+{
+    lp_control *control = worker->control;
+    if (atomic_load(&control->hoards) == 0) return false;
+    uint32_t workers = atomic_load(&control->workers);
+    for (uint32_t i = 0; i < workers; i++) {
+        lp_record *other = lp_table_at(&control->records, i);
+        uint64_t items = atomic_load(&other->items);
+        if (items_next(items) < items_end(items)) return true;
+        uint32_t taken = atomic_load(&other->taken);
+        for (uint32_t j = atomic_load(&other->begun); j < taken; j++) {
+            lp_cell *cell = cell_at(control, atomic_load(&other->batch[j]));
+            if ((atomic_load(&cell->state) & LP_PHASE) == LP_PENDING)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the loop ---- */
+
+/* Run what was sent to this worker alone. */
+static bool serve_inbox(lp_worker *worker)
+{
+    lp_record *record = worker->record;
+    if (atomic_load_explicit(&record->inbox, memory_order_relaxed) == 0)
+        return false;
+    uint32_t entry = atomic_exchange(&record->inbox, 0);
+    uint32_t oldest_first = 0;
+    while (entry) { /* newest first, so turn it round */
+        lp_cell *cell = cell_at(worker->control, entry - 1);
+        uint32_t next = atomic_load(&cell->next);
+        atomic_store(&cell->next, oldest_first);
+        oldest_first = entry;
+        entry = next;
+    }
+    while (oldest_first) {
+        uint32_t number = oldest_first - 1;
+        lp_cell *cell = cell_at(worker->control, number);
+        oldest_first = atomic_load(&cell->next);
+        uint32_t state;
+        if (lp_cell_claim(cell, &state)) {
+            run_task(worker, number);
+        } else {
+            lp_control_unqueue(worker->control, number);
+        }
+    }
+    return true;
+}
+
+static bool serve(lp_worker *worker)
+{
+    return serve_inbox(worker) || serve_queue(worker) || steal(worker);
+}
+
+void lp_worker_run_queued(lp_worker *worker)
+{
+    worker->now = lp_clock_now();
+    while (serve(worker)) continue;
+}
+
+lp_end lp_worker_run(lp_worker *worker)
+{
+    lp_control *control = worker->control;
+    worker->now = lp_clock_now();
+    for (;;) {
+        if (atomic_load(&control->mode) == LP_MODE_STOP) return LP_END_STOPPED;
+        if (worker->left == 0) return LP_END_RETIRED;
+        if (serve(worker)) continue;
+        if (atomic_load(&control->mode) == LP_MODE_DRAIN)
+            return LP_END_DRAINED;
+
+        uint32_t declared = lp_idle_declare(&control->idle);
+        bool sleep = atomic_load(&control->mode) == LP_MODE_OPEN &&
+                     atomic_load(&worker->record->inbox) == 0 &&
+                     lp_queue_length(&control->queue) == 0 &&
+                     !can_steal(worker);
+        if (sleep) lp_idle_sleep(&control->idle, declared);
+        lp_idle_leave(&control->idle);
+        if (sleep) worker->now = lp_clock_now();
+    }
+}

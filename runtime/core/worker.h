@@ -1,0 +1,121 @@
+/*
+ * worker.h - the loop: take, execute, complete.
+ *
+ * A worker serves one executor and does not care where it runs: in a thread
+ * of the host, in a forked child, in the caller. It touches only what all
+ * those can reach: the control part of the executor, slots and cells, the
+ * host's arena to read, its own arena to write. What it means to execute is
+ * given by its kind.
+ */
+#ifndef LP_CORE_WORKER_H
+#define LP_CORE_WORKER_H
+
+#include "core/group.h"
+#include "core/idle.h"
+#include "core/queue.h"
+#include "core/table.h"
+#include "core/task.h"
+
+/* Tasks taken at a time at most. */
+#define LP_BATCH 32u
+
+/* How far the executor is from its end. */
+typedef enum lp_mode {
+    LP_MODE_OPEN = 0,
+    LP_MODE_DRAIN = 1, /* end when nothing is queued */
+    LP_MODE_STOP = 2,  /* end now */
+} lp_mode;
+
+/* What one worker shows to the host and to the other workers. */
+typedef struct lp_record {
+    _Alignas(64) _Atomic uint64_t ended; /* tasks and items done with */
+    _Atomic uint64_t items; /* claimed of a group, not begun; see worker.c */
+    _Atomic uint32_t begun; /* entries of batch that are no longer there */
+    _Atomic uint32_t taken; /* entries of batch */
+    _Atomic uint32_t inbox; /* list of tasks for this worker: number + 1 */
+    _Atomic uint32_t running; /* the task in execution: number + 1 */
+    _Atomic uint32_t batch[LP_BATCH]; /* taken from the queue */
+} lp_record;
+
+/* The part of an executor that its workers see. */
+typedef struct lp_control {
+    lp_queue queue;
+    lp_idle idle;
+    _Atomic uint32_t mode;
+    _Atomic uint32_t hoards;    /* workers that have begun less than they took */
+    _Atomic uint32_t completed; /* list of cells for the host: number + 1 */
+    _Atomic uint32_t workers;   /* records in use, from 0 */
+    lp_bell *bell;
+    lp_arena *parcels;
+    lp_table slots;
+    lp_table cells;
+    lp_table groups;
+    lp_table records;
+} lp_control;
+
+/* What a kind is asked to do, and what it gives back. */
+typedef struct lp_job {
+    const uint8_t *bytes; /* the parcel */
+    size_t length;
+    const lp_handles *handles;
+    uint32_t number; /* of the task */
+} lp_job;
+
+typedef struct lp_outcome {
+    lp_phase phase;
+    const uint8_t *bytes; /* the kind's, until its next job */
+    size_t length;
+} lp_outcome;
+
+typedef struct lp_items_outcome {
+    const uint8_t *bytes;
+    size_t length;
+    lp_form form;
+} lp_items_outcome;
+
+typedef struct lp_worker_kind {
+    /* Run one task. Cannot fail: what goes wrong is in the outcome. */
+    void (*execute)(void *self, const lp_job *job, lp_outcome *outcome);
+    /*
+     * Begin a piece of a group at item first; then run its next items, as
+     * many as asked for, any number of times; then end it for the outcome.
+     */
+    void (*begin_items)(void *self, const lp_items *items, uint32_t first);
+    void (*run_items)(void *self, uint32_t count);
+    void (*end_items)(void *self, lp_items_outcome *outcome);
+} lp_worker_kind;
+
+typedef struct lp_worker {
+    lp_control *control;
+    lp_record *record;
+    lp_arena *outcomes;
+    uint32_t number;
+    const lp_worker_kind *kind;
+    void *self;          /* the kind's */
+    uint64_t left;       /* tasks until it retires; UINT64_MAX: never */
+    uint64_t average;    /* nanoseconds a task, lately */
+    int64_t now;         /* the clock when the last task ended */
+} lp_worker;
+
+/* Prepare a worker for control's record number; the caller fills the rest. */
+void lp_worker_init(lp_worker *worker, lp_control *control, uint32_t number);
+
+typedef enum lp_end {
+    LP_END_DRAINED, /* nothing is left, and nothing will come */
+    LP_END_STOPPED, /* it was told to stop */
+    LP_END_RETIRED, /* it has run as many tasks as it may */
+} lp_end;
+
+/* Serve until there is a reason to end. */
+lp_end lp_worker_run(lp_worker *worker);
+
+/* Serve until nothing is queued, without sleeping: for the serial kind. */
+void lp_worker_run_queued(lp_worker *worker);
+
+/* Put a cell on the list that the host looks at, and ring. */
+void lp_control_post(lp_control *control, uint32_t number);
+
+/* The queue, or a batch, lets go of a task that somebody else ended. */
+void lp_control_unqueue(lp_control *control, uint32_t number);
+
+#endif

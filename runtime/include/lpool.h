@@ -1,0 +1,409 @@
+/*
+ * lpool.h - executors and futures for Lua, for C hosts and for the module.
+ *
+ * A host (lpool) owns everything: executors, their workers and their tasks.
+ * A program may open several; they do not know of each other. Lua states
+ * that submit work are attached to one host. Values go in and come out over
+ * the Lua stack, so there is one function per verb and not one per type.
+ *
+ * Functions that can fail return 0 or a negative LPOOL_E...; results go
+ * through the last parameter. A function whose parameters include a
+ * lua_State may raise Lua errors (memory, and errors of user code that it
+ * calls) and must be called by the thread that owns the state; all others
+ * never raise and may be called by any thread. Times are nanoseconds;
+ * a timeout below zero means for ever.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef LPOOL_H
+#define LPOOL_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LPOOL_VERSION_MAJOR 0
+#define LPOOL_VERSION_MINOR 1
+#define LPOOL_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define LPOOL_API __attribute__((visibility("default")))
+#else
+#define LPOOL_API
+#endif
+
+/* "0.1.0". */
+LPOOL_API const char *lpool_version(void);
+
+#define LPOOL_OK 0
+#define LPOOL_ENOMEM (-1)       /* memory is short */
+#define LPOOL_ECLOSED (-2)      /* the executor takes no more work */
+#define LPOOL_EBROKEN (-3)      /* the executor broke: an initializer failed */
+#define LPOOL_ETIMEOUT (-4)     /* the timeout passed first */
+#define LPOOL_EINTERRUPTED (-5) /* a signal ended the wait */
+#define LPOOL_EUNSENDABLE (-6)  /* a value cannot cross */
+#define LPOOL_ECORRUPT (-7)     /* bytes that lpool did not write */
+#define LPOOL_EINVALID (-8)     /* an argument or a state that does not fit */
+#define LPOOL_ESYSTEM (-9)      /* the system refused: see errno */
+#define LPOOL_EFAILED (-10)     /* Lua code raised an error */
+
+/* What a status means, in words; never NULL. */
+LPOOL_API const char *lpool_strerror(int status);
+
+typedef struct lpool lpool;                   /* a host */
+typedef struct lpool_executor lpool_executor; /* a queue and its workers */
+typedef struct lpool_future lpool_future;     /* a reference to a task */
+typedef struct lpool_waiter lpool_waiter;     /* many futures, one by one */
+typedef struct lpool_map lpool_map;           /* the results of a map */
+
+/* ---- hosts and states ---- */
+
+typedef struct lpool_config {
+    size_t size; /* sizeof(lpool_config) */
+    /*
+     * Called in each new worker state, after the standard libraries are
+     * open, to add what tasks may use. May raise. NULL: nothing is added.
+     */
+    void (*open_state)(lua_State *L);
+    /* A line for people, without the line end. NULL: to stderr. */
+    void (*log)(const char *line);
+} lpool_config;
+
+/* Fill in the defaults. */
+LPOOL_API void lpool_config_init(lpool_config *config);
+
+/* Open a host. 0 or LPOOL_ENOMEM. */
+LPOOL_API int lpool_open(const lpool_config *config, lpool **host);
+
+/*
+ * Finish what is queued in all its executors, join their workers and free
+ * the host. No state is attached any more, and no handle is used after.
+ */
+LPOOL_API void lpool_close(lpool *host);
+
+/*
+ * Let L submit work to host, and wait for it. Once for each Lua state; lasts
+ * until the state is closed, before the host is. [-0, +0, e]
+ */
+LPOOL_API void lpool_attach(lpool *host, lua_State *L);
+
+/*
+ * Shut down all executors of L's host and wait until their work is done, for
+ * the end of a program. [-0, +0, e] Raises "interrupted!" on an interrupt.
+ */
+LPOOL_API void lpool_finish(lua_State *L);
+
+/* The host L is attached to; NULL if none. [-0, +0, -] */
+LPOOL_API lpool *lpool_of(lua_State *L);
+
+/* Which worker L belongs to. */
+typedef struct lpool_worker_info {
+    const char *name; /* borrowed, as long as the worker lives */
+    const char *kind;
+    unsigned index;
+    lpool_executor *executor; /* borrowed */
+} lpool_worker_info;
+
+/* False if L is not a worker's state. [-0, +0, -] */
+LPOOL_API bool lpool_worker(lua_State *L, lpool_worker_info *info);
+
+/*
+ * Run the callbacks of L whose futures have ended, and report failures that
+ * nobody looked at. Every function that waits does it too. [-0, +0, e]
+ */
+LPOOL_API void lpool_dispatch(lua_State *L);
+
+/* Sleep, unless interrupted. 0 or LPOOL_EINTERRUPTED. [-0, +0, e] */
+LPOOL_API int lpool_sleep(lua_State *L, int64_t timeout);
+
+/* Monotonic nanoseconds; processors that can be used. */
+LPOOL_API int64_t lpool_now(void);
+LPOOL_API int lpool_cpu_count(void);
+
+/* ---- executors ---- */
+
+typedef enum lpool_kind {
+    LPOOL_THREADS = 1, /* each worker a thread with its own state */
+    LPOOL_SERIAL = 2   /* each task runs at once, in the caller */
+} lpool_kind;
+
+typedef struct lpool_executor_config {
+    size_t size; /* sizeof(lpool_executor_config) */
+    lpool_kind kind;
+    unsigned max_workers;     /* 0: the kind's default */
+    const char *name_prefix;  /* NULL: ThreadPoolExecutor-<n> */
+    uint64_t max_tasks;       /* of a worker before it is replaced; 0: any */
+    const char *const *preload; /* modules that each worker requires */
+    size_t preload_count;
+    int initializer; /* stack index of a function; 0: none */
+    int initargs;    /* stack index of a list of its arguments; 0: none */
+    int finalizer;   /* stack index of a function; 0: none */
+} lpool_executor_config;
+
+LPOOL_API void lpool_executor_config_init(lpool_executor_config *config);
+
+/* The most workers that an executor can have. */
+#define LPOOL_MAX_WORKERS 16382u
+
+/*
+ * Open an executor of the host that L is attached to. [-0, +0, e] on
+ * success; the caller owns the reference it is given. LPOOL_EUNSENDABLE:
+ * [-0, +1, e], the text says what cannot cross.
+ */
+LPOOL_API int lpool_executor_open(lua_State *L,
+                                  const lpool_executor_config *config,
+                                  lpool_executor **executor);
+
+LPOOL_API void lpool_executor_retain(lpool_executor *executor);
+
+/* The last release lets queued work finish, without waiting for it. */
+LPOOL_API void lpool_executor_release(lpool_executor *executor);
+
+LPOOL_API lpool_kind lpool_executor_kind(const lpool_executor *executor);
+LPOOL_API unsigned lpool_executor_max_workers(const lpool_executor *executor);
+
+/* 0 if it takes work, else LPOOL_ECLOSED or LPOOL_EBROKEN. */
+LPOOL_API int lpool_executor_check(lpool_executor *executor);
+
+/* Why it broke, borrowed; NULL if it did not. */
+LPOOL_API const char *lpool_executor_broken(lpool_executor *executor);
+
+#define LPOOL_CANCEL 1u /* what has not begun ends as cancelled */
+#define LPOOL_STOP 2u   /* and workers end after the task they run */
+
+/* Take no more work. Idempotent. */
+LPOOL_API void lpool_executor_shutdown(lpool_executor *executor,
+                                       unsigned flags);
+
+/*
+ * Wait until a closed executor's workers have ended. 0, LPOOL_ETIMEOUT,
+ * LPOOL_EINTERRUPTED; LPOOL_EINVALID if L is one of its workers. [-0, +0, e]
+ */
+LPOOL_API int lpool_executor_join(lua_State *L, lpool_executor *executor,
+                                  int64_t timeout);
+
+/*
+ * Submit the function below the nargs values on top. [-(nargs+1), +0, e] on
+ * success: a future that the caller owns. LPOOL_EUNSENDABLE: [-(nargs+1),
+ * +1, e], the text says what cannot cross. Otherwise LPOOL_ECLOSED,
+ * LPOOL_EBROKEN, LPOOL_ENOMEM or LPOOL_ESYSTEM: [-(nargs+1), +0, e]. label
+ * may be NULL; it is copied.
+ */
+LPOOL_API int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
+                           const char *label, lpool_future **future);
+
+/*
+ * Submit to each of all workers, started if they are not; futures has room
+ * for max_workers. Stack and results as lpool_submit.
+ */
+LPOOL_API int lpool_broadcast(lua_State *L, lpool_executor *executor,
+                              int nargs, const char *label,
+                              lpool_future **futures, unsigned *count);
+
+/* ---- futures ---- */
+
+typedef enum lpool_state {
+    LPOOL_PENDING = 0,
+    LPOOL_RUNNING,
+    LPOOL_FINISHED,
+    LPOOL_FAILED,
+    LPOOL_CANCELLED
+} lpool_state;
+
+LPOOL_API void lpool_future_retain(lpool_future *future);
+LPOOL_API void lpool_future_release(lpool_future *future);
+
+LPOOL_API lpool_state lpool_future_state(const lpool_future *future);
+
+/* True if it is cancelled: now, since it was pending, or before. */
+LPOOL_API bool lpool_future_cancel(lpool_future *future);
+
+/*
+ * Wait for its end. 0, LPOOL_ETIMEOUT, or LPOOL_EINTERRUPTED. [-0, +0, e]
+ */
+LPOOL_API int lpool_future_wait(lua_State *L, lpool_future *future,
+                                int64_t timeout);
+
+/*
+ * Push what a future that has ended came to. 0: [-0, +*count, e], the
+ * results. LPOOL_EFAILED: [-0, +2, e], the error and the worker's traceback
+ * (a string); also for a cancelled future. The failure counts as looked at.
+ */
+LPOOL_API int lpool_future_push(lua_State *L, lpool_future *future,
+                                int *count);
+
+/*
+ * Report on the log if the future failed and nobody looked at how: for when
+ * its last reference in L goes. [-0, +0, -]
+ */
+LPOOL_API void lpool_report(lua_State *L, lpool_future *future);
+
+/* The type of the first result or of the error, for display. */
+LPOOL_API const char *lpool_future_outcome_type(const lpool_future *future);
+
+LPOOL_API uint64_t lpool_future_number(const lpool_future *future);
+LPOOL_API const char *lpool_future_label(const lpool_future *future);
+
+/* The worker that ran it, copied to name; false if none has. */
+LPOOL_API bool lpool_future_worker(const lpool_future *future, char *name,
+                                   size_t size);
+
+/*
+ * Have the function on top called with the value below it when the future
+ * has ended, in L, when it next waits or dispatches. [-2, +0, e]
+ */
+LPOOL_API void lpool_future_on_done(lua_State *L, lpool_future *future);
+
+/*
+ * A future that no worker completes. LPOOL_EINVALID from the setters if it
+ * has ended; set_result takes count values off the stack on success,
+ * set_error the one on top. [-?, +0, e]
+ */
+LPOOL_API int lpool_future_new(lua_State *L, lpool_future **future);
+LPOOL_API int lpool_future_set_running(lpool_future *future);
+LPOOL_API int lpool_future_set_result(lua_State *L, lpool_future *future,
+                                      int count);
+LPOOL_API int lpool_future_set_error(lua_State *L, lpool_future *future);
+
+/* ---- many futures ---- */
+
+/* A waiter for futures, to be used by L's thread. 0 or LPOOL_ENOMEM. */
+LPOOL_API int lpool_waiter_open(lua_State *L, lpool_waiter **waiter);
+LPOOL_API void lpool_waiter_close(lpool_waiter *waiter);
+
+/* Wait for this one too. Shares the future. 0 or LPOOL_ENOMEM. */
+LPOOL_API int lpool_waiter_add(lpool_waiter *waiter, lpool_future *future);
+
+/*
+ * The next one to have ended: those that had ended when they were added
+ * first, in the order of their ends. The future is borrowed, and valid while
+ * the caller has a reference of his own. LPOOL_EINVALID when none is left;
+ * else as lpool_future_wait. [-0, +0, e]
+ */
+LPOOL_API int lpool_waiter_next(lua_State *L, lpool_waiter *waiter,
+                                int64_t timeout, lpool_future **future);
+
+/* ---- maps ---- */
+
+typedef struct lpool_map_config {
+    size_t size;      /* sizeof(lpool_map_config) */
+    unsigned chunk;   /* items a worker takes at a time; 0: by their cost */
+    bool ordered;     /* results in the order of the items */
+} lpool_map_config;
+
+/*
+ * Begin a map of the function on top. [-1, +0, e] on success; errors as
+ * lpool_submit.
+ */
+LPOOL_API int lpool_map_open(lua_State *L, lpool_executor *executor,
+                             const lpool_map_config *config, lpool_map **map);
+
+/*
+ * Free the map; what has not begun is cancelled, or runs all the same.
+ * NULL is allowed.
+ */
+LPOOL_API void lpool_map_close(lpool_map *map, bool cancel);
+
+/* Submit the numbers first, first + step, ...: count of them. */
+LPOOL_API int lpool_map_add_range(lpool_map *map, int64_t first, int64_t step,
+                                  uint64_t count);
+
+/*
+ * Submit elements from to last of the table at index: each is the argument,
+ * or, if spread, a table of arguments (its n counts if present). [-0, +0, e];
+ * LPOOL_EUNSENDABLE: [-0, +1, e]. Items before a bad one are not submitted.
+ */
+LPOOL_API int lpool_map_add_list(lua_State *L, lpool_map *map, int index,
+                                 int64_t first, int64_t last, bool spread);
+
+/* Add the nargs values on top as one item. Stack as lpool_submit's. */
+LPOOL_API int lpool_map_add(lua_State *L, lpool_map *map, int nargs);
+
+/* Submit what lpool_map_add has gathered. */
+LPOOL_API int lpool_map_flush(lpool_map *map);
+
+/* Items submitted or gathered whose results were not yet taken. */
+LPOOL_API uint64_t lpool_map_pending(const lpool_map *map);
+
+/* Whether next would have to wait. */
+LPOOL_API bool lpool_map_is_ready(lpool_map *map);
+
+/*
+ * The results of the next item, whose number, from 1, goes to *number. 0:
+ * [-0, +*count, e]; *number is 0 when all were taken. LPOOL_EFAILED: [-0,
+ * +2, e], the item's error and traceback; the map goes on with the next
+ * item. Otherwise as lpool_future_wait.
+ */
+LPOOL_API int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
+                             uint64_t *number, int *count);
+
+/* ---- Lua ---- */
+
+/* Make the Lua modules that are compiled in known to package.preload. */
+LPOOL_API void lpool_open_modules(lua_State *L);
+
+/* Replace print and io.write by ones that put out whole lines. */
+LPOOL_API void lpool_open_console(lua_State *L);
+
+/*
+ * Push a userdata for an executor or a future; retained. Its memory is one
+ * pointer to it; an executor's has a user value. [-0, +1, e]
+ */
+LPOOL_API void lpool_push_executor(lua_State *L, lpool_executor *executor);
+LPOOL_API void lpool_push_future(lua_State *L, lpool_future *future);
+
+/* The executor or future at index; NULL if it is none. [-0, +0, -] */
+LPOOL_API lpool_executor *lpool_test_executor(lua_State *L, int index);
+LPOOL_API lpool_future *lpool_test_future(lua_State *L, int index);
+
+/* The names of their metatables, in the registry. */
+#define LPOOL_EXECUTOR_TYPE "lpool.executor"
+#define LPOOL_FUTURE_TYPE "lpool.future"
+
+/* Push an error object of this kind, such as "TimeoutError". [-0, +1, e] */
+LPOOL_API void lpool_push_error(lua_State *L, const char *kind,
+                                const char *message);
+
+/* Push the metatable of error objects. [-0, +1, e] */
+LPOOL_API void lpool_push_error_metatable(lua_State *L);
+
+/*
+ * Remember the error value at index as one that came with the traceback on
+ * top, for lpool_push_traceback. [-1, +0, e]
+ */
+LPOOL_API void lpool_keep_traceback(lua_State *L, int index);
+
+/*
+ * Make `require "lpool"` work in L, as the lpool program does: the module
+ * and its parts become known to package.preload, and print and io.write
+ * put out whole lines, never torn by those of other threads. [-0, +0, e]
+ */
+LPOOL_API void lpool_openlibs(lua_State *L);
+
+/*
+ * End the wait in lpool that the thread of main state L is in with the error
+ * "interrupted!", and return true; false, and nothing has happened, if it is
+ * in none. For signal handlers that run on that thread: async-signal-safe.
+ * L was given to lpool_openlibs before.
+ */
+LPOOL_API bool lpool_interrupt(lua_State *L);
+
+/*
+ * Push the traceback of the worker in which the error value at index was
+ * raised, or nil if it did not come out of a future. [-0, +1, m]
+ */
+LPOOL_API void lpool_push_traceback(lua_State *L, int index);
+
+/* The module lpool.core. [-0, +1, e] */
+LPOOL_API int luaopen_lpool_core(lua_State *L);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,81 @@
+/* call.c - one task, from parcel to outcome, in protected mode. */
+#include "vm/call.h"
+
+#include "base/status.h"
+#include "vm/private.h"
+
+/* Do not let the collector run while a parcel of this size is decoded. */
+#define LARGE_PARCEL 65536u
+
+typedef struct call {
+    lp_state *state;
+    lp_reader reader;
+    bool large;
+    lp_cause cause; /* set if it gave up: the text is on the stack */
+} call;
+
+/* Leave text on the stack as the call's one result. */
+static int give_up(call *work, lp_cause cause)
+{
+    work->cause = cause;
+    return 1;
+}
+
+/* Argument: a call. Results: none, or the text if it gave up. */
+int lp_call_body(lua_State *L)
+{
+    call *work = lua_touserdata(L, 1);
+    lp_state *state = work->state;
+    int count;
+    if (work->large) lua_gc(L, LUA_GCSTOP);
+    int status = lp_decode(L, &work->reader, &count);
+    if (work->large) lua_gc(L, LUA_GCRESTART);
+    if (status != LP_OK) return give_up(work, LP_CAUSE_UNREADABLE);
+
+    lua_call(L, count - 1, LUA_MULTRET);
+    if (state->exited) return luaL_error(L, "os.exit was called");
+    status = lp_encode(L, 2, lua_gettop(L) - 1, LP_ROLE_RESULTS,
+                       &state->buffer, NULL);
+    if (status == LP_UNSENDABLE) return give_up(work, LP_CAUSE_UNSENDABLE);
+    if (status != LP_OK) {
+        lua_pushliteral(L, "not enough memory");
+        return give_up(work, LP_CAUSE_MEMORY);
+    }
+    return 0;
+}
+
+void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
+                 const lp_handle *handles, size_t handle_count,
+                 lp_call_outcome *outcome)
+{
+    lua_State *L = state->L;
+    call work = {
+        .state = state,
+        .reader = {bytes, bytes + length, handles, handle_count},
+        .large = length > LARGE_PARCEL,
+    };
+    lp_buffer_reset(&state->buffer);
+    lua_pushvalue(L, LP_AT_CALL);
+    lua_pushlightuserdata(L, &work);
+    int status = lua_pcall(L, 1, LUA_MULTRET, LP_AT_HANDLER);
+    if (status != LUA_OK) {
+        lp_buffer_reset(&state->buffer);
+        outcome->ending = lp_failure_encode(state, status, &state->buffer);
+        if (work.large) lua_gc(L, LUA_GCRESTART);
+    } else if (work.cause) {
+        lp_buffer_reset(&state->buffer);
+        outcome->ending = lp_failure_reason(state, work.cause, 0,
+                                            lua_tostring(L, -1),
+                                            &state->buffer);
+    } else {
+        outcome->ending = LP_RETURNED;
+    }
+    lua_settop(L, LP_AT_TOP);
+    outcome->bytes = state->buffer.bytes;
+    outcome->length = state->buffer.length;
+}
+
+const char *lp_call_text(lp_state *state)
+{
+    return state->text;
+}

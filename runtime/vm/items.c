@@ -1,0 +1,248 @@
+/*
+ * items.c - one protected call for many items, as long as none fails.
+ *
+ * Results begin as plain integers, eight bytes each; the first one that is
+ * anything else turns what there is into messages.
+ */
+#include "vm/items.h"
+
+#include "base/status.h"
+#include "vm/private.h"
+
+#include <string.h>
+
+#define HEADER 8u
+
+/* ---- results ---- */
+
+/* Put the header of a result in front of what was appended since begin. */
+static void seal(lp_buffer *results, size_t begin, lp_ending ending)
+{
+    uint64_t header = (results->length - begin - HEADER) * 4 + ending;
+    memcpy(results->bytes + begin, &header, HEADER);
+}
+
+/* Room for a header; gives where it begins. */
+static int open_result(lp_buffer *results, size_t *begin)
+{
+    *begin = results->length;
+    int status = lp_buffer_reserve(results, HEADER);
+    if (status == LP_OK) results->length += HEADER;
+    return status;
+}
+
+/* Encode the count values on top as one result. They stay. */
+static int add_message(lua_State *L, lp_state *state, int count)
+{
+    lp_buffer *results = &state->results;
+    size_t begin;
+    if (open_result(results, &begin) != LP_OK) return LP_NOMEM;
+    int status = lp_encode(L, lua_gettop(L) - count + 1, count,
+                           LP_ROLE_RESULTS, results, NULL);
+    if (status == LP_UNSENDABLE) {
+        results->length = begin + HEADER;
+        lp_ending ending = lp_failure_reason(state, LP_CAUSE_UNSENDABLE, 0,
+                                             lua_tostring(L, -1), results);
+        lua_pop(L, 1);
+        seal(results, begin, ending);
+        return LP_OK;
+    }
+    if (status != LP_OK) {
+        results->length = begin;
+        return status;
+    }
+    seal(results, begin, LP_RETURNED);
+    return LP_OK;
+}
+
+/* Turn results that are integers into messages. */
+static int use_messages(lua_State *L, lp_state *state)
+{
+    lp_buffer integers = state->results;
+    lp_buffer_init(&state->results);
+    state->form = LP_ITEMS_MESSAGES;
+    int status = LP_OK;
+    for (size_t i = 0; i + 8 <= integers.length && status == LP_OK; i += 8) {
+        int64_t value;
+        memcpy(&value, integers.bytes + i, sizeof(value));
+        lua_pushinteger(L, value);
+        status = add_message(L, state, 1);
+        lua_pop(L, 1);
+    }
+    lp_buffer_clear(&integers);
+    state->whole = state->results.length;
+    return status;
+}
+
+/* The values above the function are the results of an item. */
+static void add_results(lua_State *L, lp_state *state, int count)
+{
+    int status = LP_OK;
+    if (state->form == LP_ITEMS_INTEGERS) {
+        if (count == 1 && lua_isinteger(L, -1)) {
+            int64_t value = lua_tointeger(L, -1);
+            status = lp_buffer_append(&state->results, &value, sizeof(value));
+            if (status != LP_OK) luaL_error(L, "not enough memory");
+            return;
+        }
+        status = use_messages(L, state);
+    }
+    if (status == LP_OK) status = add_message(L, state, count);
+    if (status != LP_OK) luaL_error(L, "not enough memory");
+}
+
+/* The item in progress failed; the error is on top of the stack. */
+static void add_failure(lp_state *state, int pcall_status)
+{
+    lua_State *L = state->L;
+    lp_buffer *results = &state->results;
+    size_t begin;
+    results->length = state->whole; /* without what the item had begun */
+    if (state->form == LP_ITEMS_INTEGERS && use_messages(L, state) != LP_OK)
+        lp_buffer_reset(results);
+    if (open_result(results, &begin) != LP_OK) {
+        lua_pop(L, 1);
+        return; /* the consumer sees that the piece is short */
+    }
+    lp_ending ending = lp_failure_encode(state, pcall_status, results);
+    seal(results, begin, ending);
+    state->whole = results->length;
+}
+
+/* ---- items ---- */
+
+/* The bytes of the item at the cursor; moves on. */
+static lp_reader next_item(lp_state *state)
+{
+    const lp_items_source *source = &state->source;
+    const uint8_t *limit = source->items + source->items_length;
+    lp_reader reader = {limit, limit, source->handles, source->handle_count};
+    uint64_t header;
+    if ((size_t)(limit - state->cursor) < HEADER) return reader;
+    memcpy(&header, state->cursor, HEADER);
+    state->cursor += HEADER;
+    uint64_t length = header / 4;
+    if (length > (uint64_t)(limit - state->cursor)) return reader;
+    reader.at = state->cursor;
+    state->cursor += length;
+    reader.end = state->cursor;
+    return reader;
+}
+
+/* Push the arguments of item number state->next, whose message is given. */
+static int push_arguments(lua_State *L, lp_state *state, lp_reader *message)
+{
+    const lp_items_source *source = &state->source;
+    if (source->form == LP_ITEMS_MESSAGES) {
+        int count;
+        if (lp_decode(L, message, &count) != LP_OK) lua_error(L);
+        return count;
+    }
+    int64_t value;
+    if (source->form == LP_ITEMS_INTEGERS) {
+        memcpy(&value, source->items + (size_t)state->next * 8, sizeof(value));
+    } else {
+        uint64_t distance = (uint64_t)state->next * (uint64_t)source->step;
+        value = (int64_t)((uint64_t)source->first + distance);
+    }
+    lua_pushinteger(L, value);
+    return 1;
+}
+
+/* Push the function, fresh from the head. */
+static void push_function(lua_State *L, lp_state *state)
+{
+    const lp_items_source *source = &state->source;
+    lp_reader reader = {source->head, source->head + source->head_length,
+                        source->handles, source->handle_count};
+    int count;
+    if (lp_decode(L, &reader, &count) != LP_OK) lua_error(L);
+}
+
+/* The map's function at LP_AT_FUNCTION, or an error. Argument: the state. */
+static int load_body(lua_State *L)
+{
+    push_function(L, lua_touserdata(L, 1));
+    return 1;
+}
+
+/* Arguments: the state, the function. Runs items until the end. */
+int lp_items_body(lua_State *L)
+{
+    lp_state *state = lua_touserdata(L, 1);
+    while (state->next < state->end) {
+        /* Past the item first: whatever fails below, the next one follows. */
+        lp_reader message = {0};
+        if (state->source.form == LP_ITEMS_MESSAGES) message = next_item(state);
+        if (state->source.assigns) {
+            push_function(L, state);
+        } else {
+            lua_pushvalue(L, 2);
+        }
+        lua_call(L, push_arguments(L, state, &message), LUA_MULTRET);
+        if (state->exited) return luaL_error(L, "os.exit was called");
+        add_results(L, state, lua_gettop(L) - 2);
+        lua_settop(L, 2);
+        state->whole = state->results.length;
+        state->next++;
+    }
+    return 0;
+}
+
+/* Go to item number first. */
+static void seek(lp_state *state, uint32_t first)
+{
+    const lp_items_source *source = &state->source;
+    state->next = state->end = first;
+    if (source->form != LP_ITEMS_MESSAGES) return;
+    state->cursor = source->items + source->index[first / source->stride];
+    for (uint32_t i = 0; i < first % source->stride; i++)
+        (void)next_item(state);
+}
+
+void lp_items_begin(lp_state *state, const lp_items_source *source,
+                    uint32_t first)
+{
+    lua_State *L = state->L;
+    lp_buffer_reset(&state->results);
+    state->whole = 0;
+    state->form = LP_ITEMS_INTEGERS;
+    state->source = *source;
+    seek(state, first);
+    if (state->function == source->serial) return;
+
+    /* A function that cannot be decoded fails each item, by decoding it. */
+    state->function = source->serial;
+    lua_pushcfunction(L, load_body);
+    lua_pushlightuserdata(L, state);
+    if (lua_pcall(L, 1, 1, LP_AT_HANDLER) != LUA_OK) {
+        lua_pop(L, 1);
+        state->source.assigns = true;
+        state->function = 0;
+        return;
+    }
+    lua_replace(L, LP_AT_FUNCTION);
+}
+
+void lp_items_run(lp_state *state, uint32_t count)
+{
+    lua_State *L = state->L;
+    state->end = state->next + count;
+    while (state->next < state->end) {
+        lua_pushvalue(L, LP_AT_ITEMS);
+        lua_pushlightuserdata(L, state);
+        lua_pushvalue(L, LP_AT_FUNCTION);
+        int status = lua_pcall(L, 2, 0, LP_AT_HANDLER);
+        if (status == LUA_OK) continue;
+        add_failure(state, status);
+        state->next++;
+    }
+}
+
+void lp_items_end(lp_state *state, uint32_t *form, const uint8_t **bytes,
+                  size_t *length)
+{
+    *form = state->form;
+    *bytes = state->results.bytes;
+    *length = state->results.length;
+}

@@ -1,0 +1,48 @@
+/*
+ * items.h - run many items of a map with one function.
+ *
+ * Results are gathered in the state until they are taken. Forms are those of
+ * core/group.h, told here by two numbers so that vm need not know core.
+ *
+ * In the form of messages, each item stands behind a header of eight bytes:
+ * its length in bytes, times four, plus for results their lp_ending.
+ */
+#ifndef LP_VM_ITEMS_H
+#define LP_VM_ITEMS_H
+
+#include "vm/call.h"
+
+#include <stdbool.h>
+
+#define LP_ITEMS_MESSAGES 0u
+#define LP_ITEMS_INTEGERS 1u
+#define LP_ITEMS_RANGE 2u
+
+typedef struct lp_items_source {
+    uint64_t serial;     /* of the map: the function is kept for the next */
+    uint32_t form;
+    bool assigns;        /* decode the function for each item */
+    const uint8_t *head; /* the function: a message */
+    size_t head_length;
+    const uint8_t *items;
+    size_t items_length;
+    const uint64_t *index; /* where each stride-th item begins */
+    uint32_t stride;
+    const lp_handle *handles;
+    size_t handle_count;
+    int64_t first; /* of a range */
+    int64_t step;
+} lp_items_source;
+
+/* Begin with item number first; results gathered before are dropped. */
+void lp_items_begin(lp_state *state, const lp_items_source *source,
+                    uint32_t first);
+
+/* Run the next count items. */
+void lp_items_run(lp_state *state, uint32_t count);
+
+/* The results so far: their form and bytes, the state's until it goes on. */
+void lp_items_end(lp_state *state, uint32_t *form, const uint8_t **bytes,
+                  size_t *length);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * private.h - the struct of a state, for the files of vm.
+ *
+ * The state's stack holds, from the bottom: the message handler, the
+ * function that runs a call, the one that runs items, the one that encodes a
+ * failure, and the function of the map in progress. They are pushed once.
+ */
+#ifndef LP_VM_PRIVATE_H
+#define LP_VM_PRIVATE_H
+
+#include "codec/codec.h"
+#include "vm/items.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+enum {
+    LP_AT_HANDLER = 1,
+    LP_AT_CALL,
+    LP_AT_ITEMS,
+    LP_AT_FAILURE,
+    LP_AT_FUNCTION,
+    LP_AT_TOP = LP_AT_FUNCTION
+};
+
+struct lp_state {
+    lua_State *L;
+    lp_buffer buffer;     /* the outcome of the last call */
+    char text[256];       /* what went wrong, for people */
+    bool exited;          /* os.exit was called in this call */
+    int exit_code;
+    int traceback;        /* reference of the last error's traceback */
+
+    lp_items_source source; /* of the items in progress */
+    const uint8_t *cursor;  /* the next item of it */
+    uint32_t next;          /* its number */
+    uint32_t end;
+    uint64_t function;      /* serial of the map whose function is kept */
+    uint32_t form;          /* of the results */
+    lp_buffer results;
+    size_t whole;           /* bytes of results that are complete */
+};
+
+/* failure.c */
+
+/* The handler: keeps the traceback, and the value as it is. */
+int lp_failure_handler(lua_State *L);
+
+/*
+ * Append what the failed call left on the stack to out, and take it off:
+ * gives the ending. Used after lua_pcall has failed with status.
+ */
+lp_ending lp_failure_encode(lp_state *state, int status, lp_buffer *out);
+
+/* Append a reason instead. */
+lp_ending lp_failure_reason(lp_state *state, lp_cause cause, int number,
+                            const char *text, lp_buffer *out);
+
+/* The function kept at LP_AT_FAILURE. */
+int lp_failure_body(lua_State *L);
+
+/* call.c and items.c: the functions kept at LP_AT_CALL and LP_AT_ITEMS. */
+int lp_call_body(lua_State *L);
+int lp_items_body(lua_State *L);
+
+/* Which state L's registry belongs to. */
+lp_state *lp_state_of(lua_State *L);
+
+#endif

@@ -1,0 +1,146 @@
+/* state.c - opening a Lua state for tasks, and closing it. */
+#include "vm/state.h"
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "vm/console.h"
+#include "vm/private.h"
+
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The address is the key of the state in its own registry. */
+static const char state_key;
+
+lp_state *lp_state_of(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+    lp_state *state = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return state;
+}
+
+static int raise_exit(lua_State *L)
+{
+    return luaL_error(L, "os.exit was called");
+}
+
+static void exit_hook(lua_State *L, lua_Debug *event)
+{
+    (void)event;
+    raise_exit(L);
+}
+
+/*
+ * os.exit([code]) in a worker: the task ends here. The hook raises again at
+ * each instruction, so that no pcall on the way keeps the task alive.
+ */
+static int exit_task(lua_State *L)
+{
+    lp_state *state = lp_state_of(L);
+    if (lua_isboolean(L, 1)) {
+        state->exit_code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+    } else {
+        state->exit_code = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+    }
+    state->exited = true;
+    lua_sethook(L, exit_hook, LUA_MASKCOUNT, 1);
+    lua_sethook(state->L, exit_hook, LUA_MASKCOUNT, 1);
+    return raise_exit(L);
+}
+
+static void seed_random(lua_State *L, uint64_t seed)
+{
+    lua_getglobal(L, "math");
+    lua_getfield(L, -1, "randomseed");
+    lua_pushinteger(L, (lua_Integer)seed);
+    lua_pushinteger(L, (lua_Integer)(seed >> 32));
+    lua_call(L, 2, 0);
+    lua_pop(L, 1);
+}
+
+/* Runs in protected mode: a light userdata of the config is the argument. */
+static int open_body(lua_State *L)
+{
+    const lp_state_config *config = lua_touserdata(L, 1);
+    luaL_openlibs(L);
+    lp_console_open(L);
+    lua_getglobal(L, "os");
+    lua_pushcfunction(L, exit_task);
+    lua_setfield(L, -2, "exit");
+    lua_pop(L, 1);
+    seed_random(L, config->seed);
+    if (config->codec) lp_codec_open(L, config->codec);
+    if (config->open) config->open(L, config->context);
+    return 0;
+}
+
+static void copy_text(char *text, size_t size, const char *from)
+{
+    size_t length = strlen(from);
+    if (length >= size) length = size - 1;
+    memcpy(text, from, length);
+    text[length] = '\0';
+}
+
+/* Take the error message off the stack. */
+static int take_error(lua_State *L, char *text, size_t size)
+{
+    const char *message = lua_tostring(L, -1);
+    copy_text(text, size, message ? message : "an error that is no string");
+    lua_pop(L, 1);
+    return LP_FAILED;
+}
+
+int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
+                  size_t size)
+{
+    lp_state *state = lp_calloc(1, sizeof(*state));
+    if (!state) return LP_NOMEM;
+    state->L = luaL_newstate();
+    if (!state->L) {
+        lp_state_close(state);
+        return LP_NOMEM;
+    }
+    lua_State *L = state->L;
+    state->traceback = LUA_NOREF;
+    lua_pushcfunction(L, open_body);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)config);
+    int status = lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK
+                                                 : take_error(L, text, size);
+    if (status != LP_OK) {
+        lp_state_close(state);
+        return status;
+    }
+    lua_pushlightuserdata(L, state);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+    lua_pushcfunction(L, lp_failure_handler);
+    lua_pushcfunction(L, lp_call_body);
+    lua_pushcfunction(L, lp_items_body);
+    lua_pushcfunction(L, lp_failure_body);
+    lua_pushnil(L);
+    *out = state;
+    return LP_OK;
+}
+
+void lp_state_close(lp_state *state)
+{
+    if (!state) return;
+    if (state->L) lua_close(state->L);
+    lp_buffer_clear(&state->buffer);
+    lp_buffer_clear(&state->results);
+    lp_free(state);
+}
+
+int lp_state_require(lp_state *state, const char *module, char *text,
+                     size_t size)
+{
+    lua_State *L = state->L;
+    lua_getglobal(L, "require");
+    lua_pushstring(L, module);
+    int status = lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK
+                                                 : take_error(L, text, size);
+    lua_settop(L, LP_AT_TOP);
+    return status;
+}

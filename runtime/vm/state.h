@@ -1,0 +1,44 @@
+/*
+ * state.h - one Lua state that can run tasks.
+ *
+ * A worker opens one, runs tasks in it with vm/call.h and vm/items.h, and
+ * closes it. Only the thread that opened it uses it.
+ */
+#ifndef LP_VM_STATE_H
+#define LP_VM_STATE_H
+
+#include "base/buffer.h"
+#include "base/library.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct lua_State;
+struct lp_codec_config;
+
+typedef struct lp_state lp_state;
+
+typedef struct lp_state_config {
+    const struct lp_codec_config *codec;
+    /* Adds what tasks may use besides the standard libraries. May raise. */
+    void (*open)(struct lua_State *L, void *context);
+    void *context;
+    uint64_t seed; /* of the state's random numbers */
+} lp_state_config;
+
+/*
+ * A state with the standard libraries, where print and io.write put out
+ * whole lines and os.exit ends the task. 0; LP_NOMEM; or LP_FAILED, with the
+ * reason in text, which has room for size bytes.
+ */
+int lp_state_open(const lp_state_config *config, lp_state **state, char *text,
+                  size_t size);
+
+/* Runs the state's finalizers. NULL is allowed. */
+void lp_state_close(lp_state *state);
+
+/* Require a module, as a task would. 0, or LP_FAILED and text as above. */
+int lp_state_require(lp_state *state, const char *module, char *text,
+                     size_t size);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * serial_worker.c - the loop without a thread.
+ *
+ * The state is opened by the first task and closed with the executor, or
+ * when the executor closes. Only one thread may use a serial executor.
+ */
+#include "workers/serial_worker.h"
+
+#include "base/alloc.h"
+#include "base/status.h"
+
+struct lp_serial_worker {
+    lp_setup setup;
+    lp_executor *executor;
+    lp_identity identity;
+    lp_worker loop;
+    lp_state *state; /* NULL before the first task, and at the end */
+    bool running;    /* a task of it submits to it */
+    bool started;
+};
+
+lp_serial_worker *lp_serial_worker_new(const lp_setup *setup)
+{
+    lp_serial_worker *worker = lp_calloc(1, sizeof(*worker));
+    if (worker) worker->setup = *setup;
+    return worker;
+}
+
+void lp_serial_worker_attach(lp_serial_worker *worker, lp_executor *executor)
+{
+    worker->executor = executor;
+}
+
+/* Called under the executor's lock, for the first task. */
+static int start(void *self, uint32_t number)
+{
+    lp_serial_worker *worker = self;
+    lp_setup_identify(&worker->setup, worker->executor, number,
+                      &worker->identity);
+    lp_worker_init(&worker->loop, lp_executor_control(worker->executor),
+                   number);
+    worker->loop.outcomes = lp_executor_arena(worker->executor, number);
+    worker->loop.kind = &lp_state_worker_kind;
+    if (worker->setup.max_tasks > 0) worker->loop.left = worker->setup.max_tasks;
+    worker->started = true;
+    return LP_OK;
+}
+
+static void run_queued(void *self)
+{
+    lp_serial_worker *worker = self;
+    if (worker->running) return; /* the outer call runs it */
+    worker->running = true;
+    if (!worker->state) {
+        char text[256];
+        if (lp_setup_begin(&worker->setup, &worker->identity, &worker->state,
+                           text, sizeof(text)) != LP_OK)
+            lp_executor_break(worker->executor, text);
+        worker->loop.self = worker->state;
+    }
+    if (worker->state) lp_worker_run_queued(&worker->loop);
+    worker->running = false;
+}
+
+/* The executor closed: the state ends. */
+static void join(void *self)
+{
+    lp_serial_worker *worker = self;
+    if (!worker->started || worker->running) return;
+    worker->started = false;
+    if (worker->state)
+        lp_setup_end(&worker->setup, &worker->identity, worker->state, true);
+    worker->state = NULL;
+    lp_executor_worker_ended(worker->executor, worker->identity.number,
+                             LP_END_STOPPED);
+}
+
+static void free_worker(void *self)
+{
+    lp_serial_worker *worker = self;
+    lp_setup_clear(&worker->setup);
+    lp_free(worker);
+}
+
+const lp_executor_kind lp_serial_kind = {
+    .start = start,
+    .join = join,
+    .run_queued = run_queued,
+    .free = free_worker,
+};

@@ -1,0 +1,61 @@
+/*
+ * setup.h - what every worker of an executor begins and ends with.
+ *
+ * A worker opens its state, requires the modules to preload and runs the
+ * initializer, before its first task; and runs the finalizer after its last.
+ * A setup is made by the api, is immutable while workers run, and is owned by
+ * the kind.
+ */
+#ifndef LP_WORKERS_SETUP_H
+#define LP_WORKERS_SETUP_H
+
+#include "base/buffer.h"
+#include "core/executor.h"
+#include "vm/state.h"
+
+#define LP_NAME_SIZE 128
+
+/* Who a worker is, for its own state; lives as long as the state. */
+typedef struct lp_identity {
+    lp_executor *executor;
+    const char *kind; /* "thread" */
+    uint32_t number;
+    char name[LP_NAME_SIZE];
+} lp_identity;
+
+typedef struct lp_setup {
+    lp_state_config state; /* context is set to the lp_identity */
+    const char *kind;
+    char prefix[LP_NAME_SIZE];
+    uint64_t max_tasks;    /* 0: no limit */
+    lp_buffer initializer; /* a parcel; empty: none */
+    lp_buffer finalizer;   /* the same */
+    char **preload;        /* names, owned */
+    size_t preload_count;
+    void (*log)(const char *line); /* a line for people */
+} lp_setup;
+
+/* Free what the setup owns. */
+void lp_setup_clear(lp_setup *setup);
+
+/*
+ * Fill in who worker number of executor is.
+ */
+void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
+                       uint32_t number, lp_identity *identity);
+
+/*
+ * Open a state and make it ready. 0, or an error: the text says why, for the
+ * executor to break with.
+ */
+int lp_setup_begin(const lp_setup *setup, lp_identity *identity,
+                   lp_state **state, char *text, size_t size);
+
+/* Run the finalizer, if the worker came to an orderly end, and close. */
+void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
+                  lp_state *state, bool orderly);
+
+/* The worker kind that executes in an lp_state; self is the lp_state. */
+extern const lp_worker_kind lp_state_worker_kind;
+
+#endif

@@ -1,0 +1,123 @@
+/* thread_worker.c - a thread, a state, and the loop. */
+#include "workers/thread_worker.h"
+
+#include "base/alloc.h"
+#include "base/list.h"
+#include "base/status.h"
+#include "base/thread.h"
+
+struct lp_thread_workers {
+    lp_setup setup;
+    lp_executor *executor;
+    lp_lock lock;    /* guards the list */
+    lp_list threads; /* started and not yet joined */
+};
+
+/* One worker's life; a replaced worker is another one. */
+typedef struct thread_worker {
+    lp_list in_workers;
+    lp_thread_workers *workers;
+    lp_thread thread;
+    lp_identity identity;
+    lp_worker loop;
+} thread_worker;
+
+lp_thread_workers *lp_thread_workers_new(const lp_setup *setup)
+{
+    lp_thread_workers *workers = lp_calloc(1, sizeof(*workers));
+    if (!workers) return NULL;
+    workers->setup = *setup;
+    lp_lock_init(&workers->lock, LP_RANK_WORKERS);
+    lp_list_init(&workers->threads);
+    return workers;
+}
+
+void lp_thread_workers_attach(lp_thread_workers *workers,
+                              lp_executor *executor)
+{
+    workers->executor = executor;
+}
+
+/* The thread's main function. */
+static void *run(void *argument)
+{
+    thread_worker *worker = argument;
+    lp_setup *setup = &worker->workers->setup;
+    lp_executor *executor = worker->workers->executor;
+    lp_end end = LP_END_STOPPED;
+    lp_state *state = NULL;
+    char text[256];
+
+    lp_thread_set_name(worker->identity.name);
+    if (lp_setup_begin(setup, &worker->identity, &state, text,
+                       sizeof(text)) != LP_OK) {
+        lp_executor_break(executor, text);
+    } else {
+        worker->loop.self = state;
+        end = lp_worker_run(&worker->loop);
+        lp_setup_end(setup, &worker->identity, state, true);
+    }
+    lp_executor_worker_ended(executor, worker->identity.number, end);
+    return NULL;
+}
+
+/* Called under the executor's lock. */
+static int start(void *self, uint32_t number)
+{
+    lp_thread_workers *workers = self;
+    thread_worker *worker = lp_calloc(1, sizeof(*worker));
+    if (!worker) return LP_NOMEM;
+    lp_executor *executor = workers->executor;
+    worker->workers = workers;
+    lp_list_init(&worker->in_workers);
+    lp_setup_identify(&workers->setup, executor, number, &worker->identity);
+    lp_worker_init(&worker->loop, lp_executor_control(executor), number);
+    worker->loop.outcomes = lp_executor_arena(executor, number);
+    worker->loop.kind = &lp_state_worker_kind;
+    if (workers->setup.max_tasks > 0)
+        worker->loop.left = workers->setup.max_tasks;
+
+    lp_lock_enter(&workers->lock);
+    int status = lp_thread_start(&worker->thread, run, worker);
+    if (status == LP_OK)
+        lp_list_append(&workers->threads, &worker->in_workers);
+    lp_lock_leave(&workers->lock);
+    if (status != LP_OK) lp_free(worker);
+    return status;
+}
+
+static thread_worker *first_thread(lp_thread_workers *workers)
+{
+    thread_worker *worker = NULL;
+    lp_lock_enter(&workers->lock);
+    if (!lp_list_is_empty(&workers->threads)) {
+        worker = LP_LIST_ENTRY(workers->threads.next, thread_worker,
+                               in_workers);
+        lp_list_remove(&worker->in_workers);
+    }
+    lp_lock_leave(&workers->lock);
+    return worker;
+}
+
+static void join(void *self)
+{
+    thread_worker *worker;
+    while ((worker = first_thread(self)) != NULL) {
+        lp_thread_join(&worker->thread);
+        lp_free(worker);
+    }
+}
+
+static void free_workers(void *self)
+{
+    lp_thread_workers *workers = self;
+    lp_setup_clear(&workers->setup);
+    lp_lock_clear(&workers->lock);
+    lp_free(workers);
+}
+
+const lp_executor_kind lp_thread_kind = {
+    .start = start,
+    .join = join,
+    .free = free_workers,
+};

@@ -1,0 +1,49 @@
+--- Runs Lua programs in an lpool of their own.
+-- For what may crash or end the process, and for what a user sees: output,
+-- exit code, time.
+local temporary = require "spec.support.temporary"
+
+local child = {}
+
+--- The program under test.
+child.program = os.getenv("LPOOL_PROGRAM") or "./lpool"
+
+local PATIENCE = tonumber(os.getenv("LPOOL_PATIENCE")) or 1
+
+local function status(_, how, code)
+  return how == "signal" and 128 + code or code
+end
+
+--- Runs a shell command, with a time limit.
+-- @tparam string command `$LPOOL` in it is the program
+-- @tparam[opt] table options `limit` in seconds, `input` for its standard input
+-- @treturn table `out`, `err`, `code` (124: took too long), `seconds`
+function child.shell(command, options)
+  options = options or {}
+  local lpool = require "lpool"
+  local script = temporary.file(command)
+  local out, err = temporary.file(), temporary.file()
+  local input = options.input and temporary.file(options.input) or "/dev/null"
+  local limit = (options.limit or 20) * PATIENCE
+  local start = lpool.now()
+  local command_line = ("exec env LPOOL=%s timeout -k 2 %g sh %s <%s >%s 2>%s"):format(
+    child.program, limit, script, input, out, err)
+  local code = status(os.execute(command_line))
+  return {
+    seconds = lpool.now() - start,
+    code = code,
+    out = temporary.read(out),
+    err = temporary.read(err),
+  }
+end
+
+--- Runs a Lua program with the program under test.
+-- @tparam string source
+-- @tparam[opt] table options as for shell; `args` a string of arguments
+-- @treturn table as for shell
+function child.run(source, options)
+  local script = temporary.file(source)
+  return child.shell(("exec $LPOOL %s %s"):format(script, options and options.args or ""), options)
+end
+
+return child
