@@ -43,7 +43,7 @@ end
 local function run_once(command, samples)
   local output = harness.output_of(command)
   local any = false
-  for key, value in output:gmatch("([%w_]+) ([%d.e+-]+)") do
+  for key, value in output:gmatch("([%w_]+)%s+([%d.e+-]+)") do
     samples[key] = samples[key] or {}
     table.insert(samples[key], tonumber(value))
     any = true

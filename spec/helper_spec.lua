@@ -50,7 +50,7 @@ describe("spec.helper:", function()
   end)
 
   it("fails a test that leaves a child", function()
-    local result = busted_on("keeps a process", "_G.kept = io.popen('exec sleep 3')")
+    local result = busted_on("keeps a process", "_G.kept = io.popen('exec sleep 0.8')")
     helper.contains("child", result.out)
     helper.contains("sleep", result.out)
     assert.are.equal(1, result.code)

@@ -10,7 +10,7 @@ local ex <close> = lpool.ThreadPoolExecutor(2)
 assert(ex:submit(math.max, 1, 2):result() == 2)
 ]]
 
-local program = arg[-1]
+local program = arg[-1] -- the lpool that runs this
 
 local function milliseconds(command)
   local start = lpool.now()

@@ -28,18 +28,19 @@ local serial_options = {
   preload = { type = "names" },
 }
 
+-- Tail-called by the constructors, so that the caller of this is the user's code.
 local function open(kind, given, schema)
   if type(given) == "number" then
     given = { max_workers = given }
   elseif given ~= nil and type(given) ~= "table" then
-    error(("max_workers must be an integer, got %s"):format(type(given)), 3)
+    error(("max_workers must be an integer, got %s"):format(type(given)), 2)
   end
-  local checked = options.check(given, schema, 3)
+  local checked = options.check(given, schema, 2)
   if checked.max_workers and checked.max_workers > core.MAX_WORKERS then
-    error(("max_workers must be at most %d"):format(core.MAX_WORKERS), 3)
+    error(("max_workers must be at most %d"):format(core.MAX_WORKERS), 2)
   end
   if checked.initargs and not checked.initializer then
-    error("initargs without an initializer", 3)
+    error("initargs without an initializer", 2)
   end
   return core.open(kind, checked)
 end
@@ -117,15 +118,16 @@ local function items_of(input, spread)
   end
 end
 
+-- Tail-called by the methods, so that the caller of this is the user's code.
 local function run_map(self, fn, input, given, spread, name)
   if not is_callable(fn) then
-    error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, type(fn)), 3)
+    error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, type(fn)), 2)
   end
   local is_list = type(input) == "table"
   if not is_list and type(input) ~= "function" then
-    error(("bad argument #2 to '%s' (list, range or iterator expected, got %s)"):format(name, type(input)), 3)
+    error(("bad argument #2 to '%s' (list, range or iterator expected, got %s)"):format(name, type(input)), 2)
   end
-  local wish = options.check(given, map_options, 3)
+  local wish = options.check(given, map_options, 2)
   local lazy = not is_list or wish.buffersize
   local results = core.map(self, fn, {
     ordered = wish.ordered,

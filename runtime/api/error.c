@@ -1,5 +1,5 @@
 /* error.c - lpool's own errors, as Lua sees them. */
-#include "api/private.h"
+#include "api/api.h"
 #include "base/status.h"
 
 /* The addresses are keys in the registry. */

@@ -4,7 +4,7 @@
  * A state has one userdata for each future, so that a future that comes back
  * is the one that went: those that travel are noted in a weak table.
  */
-#include "api/private.h"
+#include "api/api.h"
 #include "base/status.h"
 
 #include <string.h>

@@ -246,32 +246,32 @@ static int push_missing(lua_State *L, lpool_map *map, uint64_t *number)
 }
 
 /* Wait for a piece of the group that the next item is in. */
-static int wait_for_group(lua_State *L, lp_context *context, lpool_map *map,
+static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
                           int64_t deadline)
 {
     lp_map_group *from = group_of(map, map->next);
     if (!from) return LP_OK;
     lp_group *group = lp_table_at(&lp_executor_control(map->executor)->groups,
                                   from->number);
-    if (!map->ordered || context->mailbox.count > 0) {
+    if (!map->ordered || caller->mailbox.count > 0) {
         for (size_t i = 0; i < map->group_count; i++) {
             lp_group *one = lp_table_at(
                 &lp_executor_control(map->executor)->groups,
                 map->groups[map->first_group + i].number);
             atomic_fetch_or(&one->state, LP_NOTIFY);
         }
-        return lp_context_wait(L, context, is_ready_for_wait, map, deadline);
+        return lp_caller_wait(L, caller, is_ready_for_wait, map, deadline);
     }
     uint32_t state = atomic_fetch_or(&group->state, LP_WAITED) | LP_WAITED;
     if (is_ready_for_wait(map)) return LP_OK;
-    return lp_context_park(context, &group->state, state, deadline);
+    return lp_caller_park(caller, &group->state, state, deadline);
 }
 
 int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                    uint64_t *number, int *count)
 {
     if (map->current) return push_item(L, map, number, count);
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         if (is_ready(map)) return push_item(L, map, number, count);
@@ -283,9 +283,9 @@ int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
         }
         if (is_ready(map)) continue;
         if (lp_map_is_stuck(map)) return push_missing(L, map, number);
-        int status = wait_for_group(L, context, map, deadline);
+        int status = wait_for_group(L, caller, map, deadline);
         if (status == LP_INTERRUPTED) {
-            lp_context_interrupted(L, context);
+            lp_caller_interrupted(L, caller);
         } else if (status != LP_OK && !is_ready(map)) {
             return status;
         }

@@ -10,12 +10,12 @@
 int lpool_map_open(lua_State *L, lpool_executor *executor,
                    const lpool_map_config *config, lpool_map **out)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     if (config->size != sizeof(*config)) return LP_INVALID;
     int function = lua_gettop(L);
     lp_message_info info = {0};
-    lp_context_collect(L, context);
-    lp_buffer *buffer = lp_context_open_buffer(L, context);
+    lp_caller_collect(L, caller);
+    lp_buffer *buffer = lp_caller_open_buffer(L, caller);
     int status = lp_encode(L, function, 1, LP_ROLE_CALL, buffer, &info);
     lpool_map *map = NULL;
     if (status == LP_OK) {
@@ -25,7 +25,7 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
     if (status == LP_OK) {
         map->executor = lp_executor_inner(executor);
         lp_executor_retain(map->executor);
-        map->serial = 1 + atomic_fetch_add(&context->pool->host.maps, 1);
+        map->serial = 1 + atomic_fetch_add(&caller->pool->host.maps, 1);
         map->chunk = config->chunk;
         map->ordered = config->ordered;
         map->assigns = info.assigns;
@@ -34,7 +34,7 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
         lp_buffer_init(buffer);
         *out = map;
     }
-    lp_context_close_buffer(L, context, buffer);
+    lp_caller_close_buffer(L, caller, buffer);
     if (status == LP_UNSENDABLE) {
         lua_replace(L, function);
     } else {

@@ -5,7 +5,7 @@
 #ifndef LP_API_MAP_PRIVATE_H
 #define LP_API_MAP_PRIVATE_H
 
-#include "api/private.h"
+#include "api/api.h"
 
 /* The header of a result that did not fit into memory. */
 #define LP_ITEM_LOST 2u

@@ -1,5 +1,5 @@
 /* modules.c - what a state needs to use lpool from Lua. */
-#include "api/private.h"
+#include "api/api.h"
 #include "vm/bundle.h"
 #include "vm/console.h"
 

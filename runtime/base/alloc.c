@@ -3,8 +3,8 @@
 
 #ifdef LP_TEST_ALLOC
 
-#include <stdatomic.h>
-#include <stdbool.h>
+#    include <stdatomic.h>
+#    include <stdbool.h>
 
 static _Atomic size_t live;
 static _Thread_local long until_failure;

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define MOST_ENTRIES ((size_t)1 << 20)
-#define MOST_BYTES ((size_t)1 << 30)
+#define MOST_BYTES   ((size_t)1 << 30)
 
 typedef struct entry {
     uint8_t *bytes;
@@ -86,19 +86,20 @@ static int grow_entries_locked(lp_library *library) LP_HOLDS(&library->lock)
 {
     if (library->entry_count < library->entry_capacity) return LP_OK;
 
-    size_t capacity = library->entry_capacity ? library->entry_capacity * 2 : 32;
+    size_t capacity =
+        library->entry_capacity ? library->entry_capacity * 2 : 32;
     uint32_t *index = lp_calloc(capacity * 2, sizeof(*index));
     if (!index) return LP_NOMEM;
-    entry *entries =
-        lp_realloc(library->entries, capacity * sizeof(*entries));
+    entry *entries = lp_realloc(library->entries, capacity * sizeof(*entries));
     if (!entries) {
         lp_free(index);
         return LP_NOMEM;
     }
     library->entries = entries;
-    for (size_t i = 0; i < library->entry_count; i++)
+    for (size_t i = 0; i < library->entry_count; i++) {
         *place(library, index, capacity, entries[i].hash, NULL, 0) =
             (uint32_t)(i + 1);
+    }
     lp_free(library->index);
     library->index = index;
     library->entry_capacity = capacity;
@@ -186,8 +187,7 @@ int lp_library_name(lp_library *library, uint64_t key, uint32_t number)
     lp_lock_enter(&library->lock);
     int status = grow_names_locked(library);
     if (status == LP_OK) {
-        name *found =
-            place_of_key(library->names, library->name_capacity, key);
+        name *found = place_of_key(library->names, library->name_capacity, key);
         if (found->key == 0) library->name_count++;
         *found = (name){key, number};
     }
@@ -200,9 +200,10 @@ uint32_t lp_library_named(lp_library *library, uint64_t key)
     uint32_t number = 0;
 
     lp_lock_enter(&library->lock);
-    if (library->name_capacity > 0 && key != 0)
+    if (library->name_capacity > 0 && key != 0) {
         number =
             place_of_key(library->names, library->name_capacity, key)->number;
+    }
     lp_lock_leave(&library->lock);
     return number;
 }

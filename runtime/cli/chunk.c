@@ -135,6 +135,18 @@ bool lp_chunk_script(lua_State *L, const char *path)
     return run_loaded(L, status, status == LUA_OK ? push_arguments(L) : 0);
 }
 
+static int finish(lua_State *L)
+{
+    lpool_finish(L);
+    return 0;
+}
+
+bool lp_chunk_finish(lua_State *L)
+{
+    lua_pushcfunction(L, finish);
+    return run_loaded(L, LUA_OK, 0);
+}
+
 bool lp_chunk_library(lua_State *L, const char *spec)
 {
     const char *equals = strchr(spec, '=');

@@ -37,4 +37,7 @@ int lp_chunk_call(lua_State *L, int arguments, int results);
 /* Print the message on top and pop it; prefix may be NULL. [-1, +0] */
 void lp_chunk_report(lua_State *L, const char *prefix);
 
+/* Wait for the work that was submitted; false after an error. */
+bool lp_chunk_finish(lua_State *L);
+
 #endif

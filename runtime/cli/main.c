@@ -127,6 +127,7 @@ static int run(lua_State *L)
                 run_options(L, line) && (!has_script || run_script(L, line));
     if (fine && (!has_script || options->interactive))
         fine = run_input(L, options);
+    fine = lp_chunk_finish(L) && fine;
     lua_pushboolean(L, fine);
     return 1;
 }

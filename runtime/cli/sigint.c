@@ -73,7 +73,7 @@ static void on_sigint(int signal)
     }
     received = 1;
     last = now.tv_sec;
-    lpool_interrupt(L);
+    if (lpool_interrupt(L)) return; /* the wait raises */
     pending = 1;
     script_hook.function = lua_gethook(L);
     script_hook.mask = lua_gethookmask(L);

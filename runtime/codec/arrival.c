@@ -35,6 +35,7 @@ typedef struct arrivals {
     int met;           /* stack index of a set: keeps classes alive */
     int waiting;       /* stack index of a list: classes to be filled */
     lua_Integer count; /* of those */
+    bool inside;       /* the classes come from other classes */
 } arrivals;
 
 /*
@@ -59,9 +60,11 @@ static int receive(lua_State *L, arrivals *a, named name)
     lp_class *class = lp_class_push(L, codec, context, top + 1, name.key);
     lua_pop(L, 1);
     if (!class->foreign || class->call == a->call) return LP_OK;
-    lua_pushvalue(L, top + 1);
-    lua_pushboolean(L, true);
-    lua_rawset(L, a->met);
+    if (a->inside) { /* nothing else may keep it alive */
+        lua_pushvalue(L, top + 1);
+        lua_pushboolean(L, true);
+        lua_rawset(L, a->met);
+    }
 
     uint32_t number = name.number;
     if (number == 0 && class->number == 0)
@@ -71,18 +74,23 @@ static int receive(lua_State *L, arrivals *a, named name)
         return lp_decode_corrupt(a->D, "a class without content");
     if (number == 0 || number == class->number) return LP_OK;
     class->arriving = number;
+    if (a->count == 0 && lua_isnil(L, a->waiting)) {
+        lua_newtable(L);
+        lua_replace(L, a->waiting);
+        lua_newtable(L);
+        lua_replace(L, a->met);
+    }
     lua_pushvalue(L, top + 1);
     lua_rawseti(L, a->waiting, ++a->count);
     return LP_OK;
 }
 
 /* Open the message with the content of class, in the library. */
-static int open_content(lp_decoder *D, lp_decoder *inner,
-                        const lp_class *class)
+static int open_content(lp_decoder *D, lp_decoder *inner, const lp_class *class)
 {
     size_t length;
-    const uint8_t *bytes = lp_library_find(D->codec->config.library,
-                                           class->arriving, &length);
+    const uint8_t *bytes =
+        lp_library_find(D->codec->config.library, class->arriving, &length);
 
     if (!bytes || length == 0 || bytes[0] != LP_ENTRY_CLASS)
         return lp_decode_corrupt(D, "no such class");
@@ -110,6 +118,7 @@ static int fill(lua_State *L, lp_decoder *D, lp_decoder *inner)
     int top = lua_gettop(L);
 
     empty(L, top);
+    lua_pushvalue(L, D->base + LP_INPUT_CONTEXT);
     lp_intake_prepare(L, inner, D->codec);
     inner->paused = D->paused;
     for (uint32_t i = 0; i < inner->trailer.classes; i++) {
@@ -137,9 +146,8 @@ static int fill_last(lua_State *L, arrivals *a)
     lp_decoder inner;
 
     lua_rawgeti(L, a->waiting, a->count);
-    lp_class *class =
-        lp_class_push(L, a->D->codec, a->D->base + LP_INPUT_CONTEXT, top + 1,
-                      0);
+    lp_class *class = lp_class_push(L, a->D->codec,
+                                    a->D->base + LP_INPUT_CONTEXT, top + 1, 0);
     int status = open_content(a->D, &inner, class);
     if (status != LP_OK) return status;
     for (uint32_t i = 0; i < inner.trailer.classes; i++) {
@@ -167,19 +175,17 @@ int lp_arrival_classes(lua_State *L, lp_decoder *D)
 {
     int list = D->base + LP_INPUT_CLASSES;
     int top = lua_gettop(L);
-    arrivals a = {.D = D,
-                  .call = ++D->codec->calls,
-                  .met = top + 1,
-                  .waiting = top + 2};
+    arrivals a = {
+        .D = D, .call = ++D->codec->calls, .met = top + 1, .waiting = top + 2};
 
     luaL_checkstack(L, 2 * LUA_MINSTACK, NULL);
-    lua_newtable(L);
-    lua_newtable(L);
+    lua_settop(L, a.waiting);
     for (uint32_t i = 0; i < D->trailer.classes; i++) {
         int status = receive(L, &a, read_name(D, i));
         if (status != LP_OK) return status;
         lua_rawseti(L, list, (lua_Integer)i + 1);
     }
+    a.inside = true;
     while (a.count > 0) {
         int status = fill_last(L, &a);
         if (status != LP_OK) return status;

@@ -31,7 +31,7 @@ lp_class *lp_class_push(lua_State *L, lp_codec *codec, int context, int index,
     if (key == 0) class->key = lp_library_new_key(codec->config.library);
     lp_context_slot(L, context, LP_SLOT_KEYS);
     lua_pushvalue(L, index);
-    lua_rawseti(L, -2, (lua_Integer)class->key);
+    lua_rawseti(L, -2, (lua_Integer) class->key);
     lp_context_slot(L, context, LP_SLOT_CLASSES);
     lua_pushvalue(L, index);
     lua_pushvalue(L, -4);
@@ -148,8 +148,8 @@ static int refer(lua_State *L, lp_encoder *E, int index,
                  lp_identity_entry *entry, bool as_value)
 {
     lp_class_use *use;
-    int status = E->hunted ? pass(L, E, index, entry)
-                           : note(L, E, index, entry, &use);
+    int status =
+        E->hunted ? pass(L, E, index, entry) : note(L, E, index, entry, &use);
 
     if (status != LP_OK) return status;
     if (!E->hunted) {
@@ -207,9 +207,10 @@ static int call_serialize(lua_State *L, lp_encoder *E, int top)
     lua_pushvalue(L, top);
     int failure = lua_pcall(L, 1, 1, 0);
     if (failure == LUA_ERRMEM) return lua_error(L);
-    if (failure != LUA_OK)
-        return lp_culprit_blame(E, "__serialize failed: ",
-                                luaL_tolstring(L, -1, NULL));
+    if (failure != LUA_OK) {
+        return lp_culprit_blame(
+            E, "__serialize failed: ", luaL_tolstring(L, -1, NULL));
+    }
     lua_replace(L, top);
     lua_settop(L, top);
 
@@ -222,8 +223,7 @@ static int call_serialize(lua_State *L, lp_encoder *E, int top)
     return LP_OK;
 }
 
-int lp_class_encode_serialized(lua_State *L, lp_encoder *E, int top,
-                               int depth)
+int lp_class_encode_serialized(lua_State *L, lp_encoder *E, int top, int depth)
 {
     bool added;
     int limit = E->limit;
@@ -279,8 +279,7 @@ static int encode_class(lua_State *L, lp_encoder *E, size_t use)
     status = lp_library_keep(E->codec->config.library, E->content.bytes,
                              E->content.length, &number);
     if (status == LP_INVALID)
-        return lp_culprit_blame(E, "one class more than there is room for",
-                                "");
+        return lp_culprit_blame(E, "one class more than there is room for", "");
     if (status != LP_OK) return status;
     lp_class *class = E->uses[use].class;
     class->number = number;
@@ -341,8 +340,7 @@ int lp_class_finish(lua_State *L, lp_encoder *E, const lp_row *row)
             E->uses[i].done = again = true;
             lua_rawgeti(L, E->base + LP_BASE_CLASSES, (lua_Integer)i + 1);
             int status = encode_class(L, E, i);
-            if (status == LP_UNSENDABLE)
-                status = hunt(L, E, (int64_t)i, row);
+            if (status == LP_UNSENDABLE) status = hunt(L, E, (int64_t)i, row);
             if (status != LP_OK) return status;
             lua_settop(L, top);
         }

@@ -16,11 +16,11 @@
 /* What a state knows of a class: a userdata in LP_SLOT_CLASSES. */
 typedef struct lp_class {
     uint64_t key;
-    uint32_t number;  /* its content in the library; 0 if not there yet */
-    bool foreign;     /* it came from another state */
-    bool needs_paths; /* something in it must be required by file */
-    uint64_t call;    /* the last call that met it */
-    size_t use;       /* ... and which of its uses it was, if it encoded */
+    uint32_t number;   /* its content in the library; 0 if not there yet */
+    bool foreign;      /* it came from another state */
+    bool needs_paths;  /* something in it must be required by file */
+    uint64_t call;     /* the last call that met it */
+    size_t use;        /* ... and which of its uses it was, if it encoded */
     uint32_t arriving; /* ... or its content to be, if it decoded */
 } lp_class;
 
@@ -48,8 +48,7 @@ int lp_class_encode_metatable(lua_State *L, lp_encoder *E, int index);
 int lp_class_note(lua_State *L, lp_encoder *E, int index);
 
 /* Encode the object at top, whose metatable has a __serialize. */
-int lp_class_encode_serialized(lua_State *L, lp_encoder *E, int top,
-                               int depth);
+int lp_class_encode_serialized(lua_State *L, lp_encoder *E, int top, int depth);
 
 /*
  * Encode all classes of the call that have to be. row: the call, for the way

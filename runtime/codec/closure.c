@@ -8,6 +8,7 @@
 
 #include "codec/culprit.h"
 #include "codec/environment.h"
+#include "codec/factory.h"
 #include "codec/names.h"
 #include "codec/prototype.h"
 
@@ -69,10 +70,11 @@ static int encode_body(lua_State *L, lp_encoder *E, int f,
 
     if (prototype->assigns) E->assigns = true;
     int status = lp_buffer_append(E->out, &count, sizeof(count));
-    for (int i = 1; i <= count && status == LP_OK; i++)
+    for (int i = 1; i <= count && status == LP_OK; i++) {
         status = prototype->environments[i]
                      ? lp_encoder_put_tag(E, LP_TAG_GLOBALS)
                      : encode_upvalue(L, E, f, i, number, depth);
+    }
     if (status == LP_OK)
         status = lp_environment_encode(L, E, f, prototype, depth);
     if (status != LP_OK) return status;
@@ -138,9 +140,10 @@ int lp_closure_encode_body(lua_State *L, lp_encoder *E, int top, int depth)
 
     luaL_checkstack(L, SLOTS, NULL);
     int status = lp_prototype_push(L, E, &prototype);
-    if (status == LP_OK)
+    if (status == LP_OK) {
         status = lp_encoder_put_tag(
             E, prototype->captures ? LP_TAG_BODY : LP_TAG_PLAIN_GLOBALS);
+    }
     if (status != LP_OK) return status;
     if (prototype->captures) return encode_body(L, E, top, prototype, depth);
     status = lp_environment_encode(L, E, top, prototype, depth);
@@ -171,7 +174,7 @@ static int decode_join(lua_State *L, lp_decoder *D, int f, int i)
 static int decode_body(lua_State *L, lp_decoder *D, int depth)
 {
     int f = lua_gettop(L);
-    uint8_t count;
+    uint8_t count = 0;
     int status = lp_decode_byte(D, &count);
 
     for (int i = 1; i <= count && status == LP_OK; i++) {
@@ -196,15 +199,14 @@ int lp_closure_decode(lua_State *L, lp_decoder *D, lp_tag tag, int depth)
     luaL_checkstack(L, SLOTS, NULL);
     if (tag == LP_TAG_CLOSURE || tag == LP_TAG_CLOSURE_LATER) {
         uint32_t number = ++D->numbered;
-        status = lp_prototype_push_closure(L, D, library);
+        status = lp_factory_push_closure(L, D, library);
         if (status == LP_OK) lp_decode_number(L, D, number);
     } else {
-        status = lp_prototype_push_plain(L, D, library);
+        status = lp_factory_push_plain(L, D, library);
     }
     if (status != LP_OK) return status;
     if (tag == LP_TAG_CLOSURE) return decode_body(L, D, depth);
-    if (tag == LP_TAG_PLAIN_GLOBALS)
-        return lp_environment_decode(L, D, depth);
+    if (tag == LP_TAG_PLAIN_GLOBALS) return lp_environment_decode(L, D, depth);
     if (tag != LP_TAG_PLAIN) lp_decode_put_off(L, D);
     return LP_OK;
 }
@@ -217,7 +219,6 @@ int lp_closure_fill(lua_State *L, lp_decoder *D, int depth)
     if (status != LP_OK) return status;
     luaL_checkstack(L, SLOTS, NULL);
     if (tag == LP_TAG_BODY) return decode_body(L, D, depth);
-    if (tag == LP_TAG_PLAIN_GLOBALS)
-        return lp_environment_decode(L, D, depth);
+    if (tag == LP_TAG_PLAIN_GLOBALS) return lp_environment_decode(L, D, depth);
     return lp_decode_corrupt(D, "a body that is none");
 }

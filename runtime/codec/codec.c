@@ -2,8 +2,8 @@
 #include "codec/codec.h"
 
 #include "codec/context.h"
-#include "codec/names.h"
 #include "codec/prototype.h"
+#include "codec/standard.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -12,12 +12,12 @@
 static const char context_key;
 
 static const char *const events[] = {
-    "__index",    "__newindex", "__call",        "__tostring",  "__name",
-    "__gc",       "__close",    "__mode",        "__metatable", "__len",
-    "__eq",       "__lt",       "__le",          "__concat",    "__pairs",
-    "__add",      "__sub",      "__mul",         "__div",       "__mod",
-    "__pow",      "__unm",      "__idiv",        "__band",      "__bor",
-    "__bxor",     "__bnot",     "__shl",         "__shr",       "__serialize",
+    "__index",       "__newindex", "__call", "__tostring",  "__name",
+    "__gc",          "__close",    "__mode", "__metatable", "__len",
+    "__eq",          "__lt",       "__le",   "__concat",    "__pairs",
+    "__add",         "__sub",      "__mul",  "__div",       "__mod",
+    "__pow",         "__unm",      "__idiv", "__band",      "__bor",
+    "__bxor",        "__bnot",     "__shl",  "__shr",       "__serialize",
     "__deserialize",
 };
 
@@ -36,8 +36,7 @@ static int collect_context(lua_State *L)
 }
 
 /* Give the slot of the context at index a table. [-0, +0, m] */
-static void open_slot(lua_State *L, int context, lp_slot slot,
-                      const char *mode)
+static void open_slot(lua_State *L, int context, lp_slot slot, const char *mode)
 {
     lua_newtable(L);
     if (mode) {
@@ -86,7 +85,7 @@ void lp_codec_open(lua_State *L, const lp_codec_config *config)
     codec->globals = lua_topointer(L, -1);
     lp_context_mark(codec, codec->globals);
     lua_pop(L, 1);
-    lp_names_open(L, context);
+    lp_standard_record(L, context);
     lp_context_slot(L, context, LP_SLOT_EVENTS);
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
         lua_pushstring(L, events[i]);

@@ -70,8 +70,8 @@ typedef enum lp_role {
  * handle_count as they were before the call are still good.
  * info may be NULL.
  */
-int lp_encode(lua_State *L, int first, int count, lp_role role,
-              lp_buffer *out, lp_message_info *info);
+int lp_encode(lua_State *L, int first, int count, lp_role role, lp_buffer *out,
+              lp_message_info *info);
 
 /* Bytes being read: a cursor over memory that outlives the call. */
 typedef struct lp_reader {

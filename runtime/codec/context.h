@@ -34,14 +34,18 @@ typedef enum lp_slot {
 
 typedef struct lp_codec {
     lp_codec_config config;
-    const void *globals;       /* the table of globals */
-    struct lp_encoder *spare;  /* NULL while it is in use */
+    const void *globals;               /* the table of globals */
+    struct lp_encoder *spare;          /* NULL while it is in use */
     const struct lp_encoder *anchored; /* the one in LP_SLOT_ENCODER */
-    bool closed;               /* the state is being closed */
-    bool has_sent_globals;     /* LP_SLOT_SENT is not empty */
-    uint32_t kept_paths;       /* library number of what LP_SLOT_PATHS has */
-    uint32_t set_paths;        /* library number of the paths last set */
-    uint64_t calls;            /* of encode and decode, so far */
+    bool closed;                       /* the state is being closed */
+    bool has_sent_globals;             /* LP_SLOT_SENT is not empty */
+    uint32_t kept_paths; /* library number of what LP_SLOT_PATHS has */
+    uint32_t set_paths;  /* library number of the paths last set */
+    uint64_t calls;      /* of encode and decode, so far */
+
+    /* See intake.c: memory that the collector has not accounted for. */
+    size_t owed;
+    size_t owed_from; /* the size of the heap when that was found */
 
     /*
      * A Bloom filter of the addresses of tables that do not simply travel
@@ -76,8 +80,7 @@ static inline void lp_context_mark(lp_codec *codec, const void *address)
 }
 
 /* False: address was never marked. */
-static inline bool lp_context_marked(const lp_codec *codec,
-                                     const void *address)
+static inline bool lp_context_marked(const lp_codec *codec, const void *address)
 {
     size_t word;
     uint64_t bit = lp_context_bit(address, &word);

@@ -55,9 +55,10 @@ int lp_culprit_blame_value(lua_State *L, lp_encoder *E, int index)
     name[0] = '\0';
     if (lua_getmetatable(L, index)) {
         lua_pushliteral(L, "__name");
-        if (lua_rawget(L, -2) == LUA_TSTRING)
+        if (lua_rawget(L, -2) == LUA_TSTRING) {
             (void)snprintf(name, sizeof(name), " (%.*s)", LONGEST_KEY,
                            lua_tostring(L, -1));
+        }
         lua_pop(L, 2);
     }
     return lp_culprit_blame(E, "a userdata", name);
@@ -69,13 +70,13 @@ static int settle_fields(lp_encoder *E)
     if (E->fields.length == 0) return LP_OK;
 
     int status = prepend_text(&E->fields, "field '");
-    if (status == LP_OK)
-        status = lp_buffer_append(&E->fields, "'", 1);
+    if (status == LP_OK) status = lp_buffer_append(&E->fields, "'", 1);
     if (status == LP_OK && E->trail.length > 0)
         status = prepend_text(&E->trail, ", ");
-    if (status == LP_OK)
-        status = prepend(&E->trail, (const char *)E->fields.bytes,
-                         E->fields.length);
+    if (status == LP_OK) {
+        status =
+            prepend(&E->trail, (const char *)E->fields.bytes, E->fields.length);
+    }
     E->fields.length = 0;
     return status;
 }
@@ -87,10 +88,9 @@ int lp_culprit_add(lp_encoder *E, int status, const char *step,
     if (settle_fields(E) != 0) return LP_NOMEM;
     if (E->trail.length > 0 && prepend_text(&E->trail, ", ") != 0)
         return LP_NOMEM;
-    if (name &&
-        (prepend_text(&E->trail, "'") != 0 ||
-         prepend(&E->trail, name, strnlen(name, LONGEST_KEY)) != 0 ||
-         prepend_text(&E->trail, " '") != 0))
+    if (name && (prepend_text(&E->trail, "'") != 0 ||
+                 prepend(&E->trail, name, strnlen(name, LONGEST_KEY)) != 0 ||
+                 prepend_text(&E->trail, " '") != 0))
         return LP_NOMEM;
     return prepend_text(&E->trail, step) == 0 ? status : LP_NOMEM;
 }
@@ -142,12 +142,13 @@ static void describe_key(lua_State *L, int index, char *text, size_t size)
                        LONGEST_KEY, string);
         break;
     case LUA_TNUMBER:
-        if (lua_isinteger(L, index))
+        if (lua_isinteger(L, index)) {
             (void)snprintf(text, size, "[" LUA_INTEGER_FMT "]",
                            lua_tointeger(L, index));
-        else
+        } else {
             (void)snprintf(text, size, "[" LUA_NUMBER_FMT "]",
                            lua_tonumber(L, index));
+        }
         break;
     case LUA_TBOOLEAN:
         (void)snprintf(text, size, "[%s]",

@@ -11,6 +11,7 @@
 #include "codec/closure.h"
 #include "codec/codec.h"
 #include "codec/lookup.h"
+#include "codec/scalar.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -51,8 +52,7 @@ int lp_decode_rest(lua_State *L, lp_decoder *D, int depth, uint32_t first)
     return LP_OK;
 }
 
-int lp_decode_call(lua_State *L, lp_decoder *D, int arguments,
-                   const char *what)
+int lp_decode_call(lua_State *L, lp_decoder *D, int arguments, const char *what)
 {
     if (D->paused) lua_gc(L, LUA_GCRESTART);
     int failure = lua_pcall(L, arguments, 1, 0);
@@ -116,8 +116,8 @@ static int in_advance(lp_decoder *D, size_t n)
  * Push a table with room for so many items and pairs; unless there is one at
  * the top already, which is to be filled (filled). [-0, +(0|1), m]
  */
-static void make_table(lua_State *L, lp_decoder *D, size_t items,
-                       size_t pairs, uint32_t number, bool filled)
+static void make_table(lua_State *L, lp_decoder *D, size_t items, size_t pairs,
+                       uint32_t number, bool filled)
 {
     if (filled) return;
     int item_count = in_advance(D, items);
@@ -125,9 +125,11 @@ static void make_table(lua_State *L, lp_decoder *D, size_t items,
     lp_decode_number(L, D, number);
 }
 
+/* NOLINTBEGIN(misc-no-recursion): no deeper than LP_NEST_MOST */
+
 /* The values of a record, of a shape that is known. */
-static int decode_record(lua_State *L, lp_decoder *D, unsigned shape,
-                         int depth, uint32_t number, bool filled)
+static int decode_record(lua_State *L, lp_decoder *D, unsigned shape, int depth,
+                         uint32_t number, bool filled)
 {
     lua_Integer first = D->shape_first[shape];
     lua_Integer end = D->shape_first[shape + 1];
@@ -185,8 +187,8 @@ static bool can_be_key(lua_State *L)
     }
 }
 
-static int decode_pairs(lua_State *L, lp_decoder *D, int depth,
-                        uint32_t number, bool filled)
+static int decode_pairs(lua_State *L, lp_decoder *D, int depth, uint32_t number,
+                        bool filled)
 {
     uint32_t items;
     uint32_t pairs;
@@ -280,47 +282,6 @@ int lp_decode_inside(lua_State *L, lp_decoder *D, int depth)
     return decode_fields(L, D, tag, depth, 0, true);
 }
 
-/* Integers and the like: fixed sizes after the tag. */
-static int decode_fixed(lua_State *L, lp_decoder *D, uint8_t tag)
-{
-    union {
-        int8_t i8;
-        int16_t i16;
-        int32_t i32;
-        lua_Integer i64;
-        lua_Number number;
-        void *pointer;
-    } as;
-    int status;
-
-    switch (tag) {
-    case LP_TAG_INT8:
-        status = lp_decode_bytes(D, &as.i8, sizeof(as.i8));
-        if (status == LP_OK) lua_pushinteger(L, as.i8);
-        return status;
-    case LP_TAG_INT16:
-        status = lp_decode_bytes(D, &as.i16, sizeof(as.i16));
-        if (status == LP_OK) lua_pushinteger(L, as.i16);
-        return status;
-    case LP_TAG_INT32:
-        status = lp_decode_bytes(D, &as.i32, sizeof(as.i32));
-        if (status == LP_OK) lua_pushinteger(L, as.i32);
-        return status;
-    case LP_TAG_INT64:
-        status = lp_decode_bytes(D, &as.i64, sizeof(as.i64));
-        if (status == LP_OK) lua_pushinteger(L, as.i64);
-        return status;
-    case LP_TAG_FLOAT:
-        status = lp_decode_bytes(D, &as.number, sizeof(as.number));
-        if (status == LP_OK) lua_pushnumber(L, as.number);
-        return status;
-    default:
-        status = lp_decode_bytes(D, &as.pointer, sizeof(as.pointer));
-        if (status == LP_OK) lua_pushlightuserdata(L, as.pointer);
-        return status;
-    }
-}
-
 /* A string with its length in 32 or 64 bits. */
 static int decode_long_string(lua_State *L, lp_decoder *D, uint8_t tag)
 {
@@ -338,8 +299,7 @@ static int decode_long_string(lua_State *L, lp_decoder *D, uint8_t tag)
 }
 
 /* Values with something inside, or somewhere else. */
-static int decode_composite(lua_State *L, lp_decoder *D, uint8_t tag,
-                            int depth)
+static int decode_composite(lua_State *L, lp_decoder *D, uint8_t tag, int depth)
 {
     if (depth > LP_NEST_MOST)
         return lp_decode_corrupt(D, "it is nested too deep");
@@ -403,7 +363,7 @@ int lp_decode_value(lua_State *L, lp_decoder *D, int depth)
     case LP_TAG_INT64:
     case LP_TAG_FLOAT:
     case LP_TAG_LIGHT:
-        return decode_fixed(L, D, tag);
+        return lp_scalar_decode(L, D, (lp_tag)tag);
     case LP_TAG_STRING32:
     case LP_TAG_STRING64:
         return decode_long_string(L, D, tag);
@@ -416,3 +376,5 @@ int lp_decode_value(lua_State *L, lp_decoder *D, int depth)
         return decode_composite(L, D, tag, depth);
     }
 }
+
+/* NOLINTEND(misc-no-recursion) */

@@ -30,8 +30,8 @@ typedef struct lp_decoder {
     const uint8_t *end;
     const lp_handle *handles;
     size_t handle_count;
-    size_t length;     /* of the whole message */
-    uint32_t count;    /* of values */
+    size_t length;  /* of the whole message */
+    uint32_t count; /* of values */
     uint16_t flags;
     lp_trailer trailer;
     const uint8_t *classes; /* the part of the trailer that names them */
@@ -41,7 +41,7 @@ typedef struct lp_decoder {
     size_t budget;        /* table fields that may be made in advance */
     unsigned shape_count;
     uint16_t shape_first[LP_SHAPES + 1]; /* index of its first key, from 0 */
-    bool paused;          /* we stopped the collector */
+    bool paused;                         /* we stopped the collector */
     const char *problem;
 } lp_decoder;
 

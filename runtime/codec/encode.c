@@ -29,9 +29,9 @@
 /* Second thoughts about a table. Positive, so that they pass as a status. */
 enum {
     MISFIT = LP_NO_SCALAR + 1, /* the table has not the guessed shape */
-    IS_CLASS,      /* it travels as a class */
-    IS_MODULE,     /* it travels by name; the name is on the stack */
-    IS_GLOBALS,    /* it is the table of globals */
+    IS_CLASS,                  /* it travels as a class */
+    IS_MODULE,  /* it travels by name; the name is on the stack */
+    IS_GLOBALS, /* it is the table of globals */
 };
 
 int lp_encode_number(lp_encoder *E, lp_identity_entry *entry)
@@ -45,9 +45,10 @@ int lp_encode_number(lp_encoder *E, lp_identity_entry *entry)
 
 int lp_encode_known(lp_encoder *E, const lp_identity_entry *entry)
 {
-    if (entry->kind == LP_IDENTITY_PENDING)
+    if (entry->kind == LP_IDENTITY_PENDING) {
         return lp_culprit_blame(
             E, "an object inside what its own __serialize returned", "");
+    }
     if (entry->kind == LP_IDENTITY_GLOBALS)
         return lp_encoder_put_tag(E, LP_TAG_GLOBALS);
     if (entry->kind == LP_IDENTITY_CLASS)
@@ -65,11 +66,7 @@ static int second_thoughts(lua_State *L, lp_encoder *E, int top,
     return survey->has_event ? IS_CLASS : LP_OK;
 }
 
-/* Whether the next key of the table at t, at t + 1, is the given string. */
-static bool key_is(lua_State *L, int t, const char *key)
-{
-    return lua_type(L, t + 1) == LUA_TSTRING && lua_tostring(L, t + 1) == key;
-}
+/* NOLINTBEGIN(misc-no-recursion): no deeper than LP_NEST_HARD */
 
 /* Whether the keys after number i are those of shape too. [-0, +0, -] */
 static bool rest_fits(lua_State *L, int t, const lp_shape *shape, unsigned i)
@@ -80,8 +77,7 @@ static bool rest_fits(lua_State *L, int t, const lp_shape *shape, unsigned i)
     lua_pushvalue(L, t + 1);
     while ((more = lua_next(L, t))) {
         lua_pop(L, 1);
-        if (++i == shape->count || lua_type(L, -1) != LUA_TSTRING ||
-            lua_tostring(L, -1) != shape->keys[i])
+        if (++i == shape->count || lua_topointer(L, -1) != shape->keys[i])
             break;
     }
     lua_settop(L, top);
@@ -97,8 +93,9 @@ static int encode_record(lua_State *L, lp_encoder *E, int t, int depth,
                          const lp_shape *shape, bool committed)
 {
     for (unsigned i = 0;; i++) {
-        if (i == shape->count || !key_is(L, t, shape->keys[i])) break;
-        int status = lp_scalar_encode(L, E, t + 2);
+        if (i == shape->count || lua_topointer(L, t + 1) != shape->keys[i])
+            break;
+        int status = lp_scalar_encode(L, E, t + 2, lua_type(L, t + 2));
         if (status == LP_NO_SCALAR) {
             if (!committed && !rest_fits(L, t, shape, i)) break;
             committed = true;
@@ -117,12 +114,11 @@ static int encode_record(lua_State *L, lp_encoder *E, int t, int depth,
 /* Encode a key at t + 1, value at t + 2. */
 static int encode_pair(lua_State *L, lp_encoder *E, int t, int depth)
 {
-    int status = lp_scalar_encode(L, E, t + 1);
+    int status = lp_scalar_encode(L, E, t + 1, lua_type(L, t + 1));
     if (status == LP_NO_SCALAR) {
         lua_pushvalue(L, t + 1);
         status = lp_encode_value(L, E, t + 3, depth + 1);
-        if (status != LP_OK)
-            return lp_culprit_add(E, status, "a key", NULL);
+        if (status != LP_OK) return lp_culprit_add(E, status, "a key", NULL);
         lua_settop(L, t + 2);
     }
     if (status != LP_OK) return status;
@@ -186,7 +182,7 @@ static int encode_surveyed(lua_State *L, lp_encoder *E, int t, int depth,
             *at = lp_shape_number(E, shape);
             E->out->length++;
         } else {
-            status = lp_shape_define(E, &survey.shape, &shape);
+            status = lp_shape_define(E, &survey, &shape);
             if (status != LP_OK) return status;
         }
     }
@@ -204,8 +200,9 @@ static int encode_fields(lua_State *L, lp_encoder *E, int t, int depth,
     lua_pushnil(L);
     if (!lua_next(L, t)) return lp_encoder_put_tag(E, LP_TAG_EMPTY);
 
-    if (lua_type(L, t + 1) == LUA_TSTRING) {
-        const lp_shape *shape = lp_shape_guess(E, lua_tostring(L, t + 1));
+    const void *key = lua_topointer(L, t + 1);
+    if (key) { /* a string, or at least no number */
+        const lp_shape *shape = lp_shape_guess(E, key);
         if (shape) {
             size_t start = E->out->length;
             uint8_t *at = lp_encoder_room(E, 2);
@@ -229,8 +226,7 @@ int lp_encode_inside(lua_State *L, lp_encoder *E, int top, int depth)
     luaL_checkstack(L, LEVEL_SLOTS, NULL);
     if (lua_getmetatable(L, top)) {
         int status = lp_encoder_put_tag(E, LP_TAG_OBJECT);
-        if (status == LP_OK)
-            status = lp_class_encode_metatable(L, E, top + 1);
+        if (status == LP_OK) status = lp_class_encode_metatable(L, E, top + 1);
         if (status != LP_OK)
             return lp_culprit_add(E, status, "metatable", NULL);
         lua_settop(L, top);
@@ -285,6 +281,7 @@ static int encode_object(lua_State *L, lp_encoder *E, int t, int depth)
     int status;
 
     lua_settop(L, t);
+    if (metatable == lua_topointer(L, t)) return IS_CLASS;
     if (serializes || !lp_identity_find(&E->identity, metatable)) {
         status = look_inside(L, E, t);
         if (status != LP_OK) return status;
@@ -358,9 +355,10 @@ static int encode_userdata(lua_State *L, lp_encoder *E, int top, int depth)
 
     const lp_codec_config *config = &E->codec->config;
     if (config->check_handle && config->check_handle(L, top, &handle)) {
-        if (E->parent >= 0)
-            return lp_culprit_blame(E, "a shared object in a class: ",
-                                    handle.kind->name);
+        if (E->parent >= 0) {
+            return lp_culprit_blame(
+                E, "a shared object in a class: ", handle.kind->name);
+        }
         status = lp_encoder_put_tag32(E, LP_TAG_HANDLE,
                                       (uint32_t)E->out->handle_count);
         return status == LP_OK ? lp_buffer_add_handle(E->out, handle) : status;
@@ -376,10 +374,13 @@ static int encode_userdata(lua_State *L, lp_encoder *E, int top, int depth)
 
 int lp_encode_value(lua_State *L, lp_encoder *E, int top, int depth)
 {
-    int status = lp_scalar_encode(L, E, top);
+    int type = lua_type(L, top);
 
-    if (status != LP_NO_SCALAR) return status;
-    switch (lua_type(L, top)) {
+    if (type <= LUA_TSTRING) {
+        int status = lp_scalar_encode(L, E, top, type);
+        if (status != LP_NO_SCALAR) return status;
+    }
+    switch (type) {
     case LUA_TTABLE:
         return encode_table(L, E, top, depth);
     case LUA_TFUNCTION:
@@ -392,3 +393,5 @@ int lp_encode_value(lua_State *L, lp_encoder *E, int top, int depth)
         return lp_culprit_blame_value(L, E, top);
     }
 }
+
+/* NOLINTEND(misc-no-recursion) */

@@ -27,9 +27,9 @@ enum {
     LP_BASE_TOP = LP_BASE_CLASSES,
 };
 
-/* The keys of tables that look alike; strings by address. */
+/* The keys of tables that look alike: strings, as lua_topointer has them. */
 typedef struct lp_shape {
-    const char *keys[LP_SHAPE_KEYS];
+    const void *keys[LP_SHAPE_KEYS];
     unsigned count;
 } lp_shape;
 
@@ -51,12 +51,12 @@ typedef struct lp_encoder {
     lp_buffer *out;
 
     /* The call as a whole. */
-    uint64_t call;        /* its number */
-    bool assigns;         /* see lp_message_info */
-    bool needs_paths;     /* something must be required by file */
-    const void *hunted;   /* the class whose place we look for, or NULL */
-    int64_t parent;       /* the class whose content is encoded, or -1 */
-    lp_class_use *uses;   /* by order of appearance */
+    uint64_t call;      /* its number */
+    bool assigns;       /* see lp_message_info */
+    bool needs_paths;   /* something must be required by file */
+    const void *hunted; /* the class whose place we look for, or NULL */
+    int64_t parent;     /* the class whose content is encoded, or -1 */
+    lp_class_use *uses; /* by order of appearance */
     size_t use_count;
     size_t use_capacity;
 
@@ -65,8 +65,8 @@ typedef struct lp_encoder {
     uint32_t numbered;    /* objects so far */
     uint32_t later_count; /* put off so far */
     uint16_t flags;
-    int limit;            /* what nests deeper is put off */
-    uint32_t *locals;     /* the uses this message names, by its own index */
+    int limit;        /* what nests deeper is put off */
+    uint32_t *locals; /* the uses this message names, by its own index */
     size_t local_count;
     size_t local_capacity;
 

@@ -42,11 +42,9 @@ static bool is_standard(lua_State *L, lp_encoder *E, int f,
                         const lp_global *global)
 {
     if (lua_isnil(L, f + VALUE)) return true;
-    if (global->standard &&
-        lua_topointer(L, f + VALUE) == global->standard)
+    if (global->standard && lua_topointer(L, f + VALUE) == global->standard)
         return true;
-    if (!lua_iscfunction(L, f + VALUE) ||
-        !lp_names_push_path(L, E, f + VALUE))
+    if (!lua_iscfunction(L, f + VALUE) || !lp_names_push_path(L, E, f + VALUE))
         return false;
     size_t length;
     const char *name = lua_tolstring(L, f + NAME, &length);
@@ -83,8 +81,8 @@ static int encode_global(lua_State *L, lp_encoder *E, int f, bool reset,
                          int depth)
 {
     bool added;
-    lp_identity_entry *entry = lp_identity_note(
-        &E->identity, lua_topointer(L, f + NAME), &added);
+    lp_identity_entry *entry =
+        lp_identity_note(&E->identity, lua_topointer(L, f + NAME), &added);
 
     if (!entry) return LP_NOMEM;
     if (!added) return LP_OK;

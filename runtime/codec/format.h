@@ -102,9 +102,9 @@ typedef enum lp_entry {
 #define LP_NEST_HARD 180
 #define LP_NEST_MOST (LP_NEST_HARD + 4) /* what decode accepts */
 
-#define LP_SHAPES 255     /* most shapes in a message */
-#define LP_SHAPE_KEYS 16  /* most keys in a shape */
-#define LP_SHAPE_NAME 40  /* longest key of a shape */
+#define LP_SHAPES        255  /* most shapes in a message */
+#define LP_SHAPE_KEYS    16   /* most keys in a shape */
+#define LP_SHAPE_NAME    40   /* longest key of a shape */
 #define LP_SHARED_STRING 4096 /* strings from here on keep their identity */
 
 static inline void lp_format_put32(uint8_t *at, uint32_t number)

@@ -17,9 +17,9 @@
 #include <string.h>
 
 /* The parts of the header, from Lua's lundump.h. */
-#define CHECK_DATA "\x19\x93\r\n\x1a\n"
+#define CHECK_DATA    "\x19\x93\r\n\x1a\n"
 #define CHECK_INTEGER ((lua_Integer)0x5678)
-#define CHECK_NUMBER ((lua_Number)370.5)
+#define CHECK_NUMBER  ((lua_Number)370.5)
 
 /* Tags of constants. */
 enum {
@@ -52,8 +52,8 @@ enum {
     OP_VARARG = 80,
 };
 
-#define LOCAL 0xff   /* in a map: no upvalue of the outermost function */
-#define DEEPEST 200  /* Lua's own limit for nested functions */
+#define LOCAL     0xff /* in a map: no upvalue of the outermost function */
+#define DEEPEST   200  /* Lua's own limit for nested functions */
 #define REGISTERS 256
 
 typedef struct string {
@@ -76,7 +76,8 @@ typedef struct walk {
 
 bool lp_globals_check_header(const uint8_t *dump, size_t length)
 {
-    static const uint8_t fixed[] = LUA_SIGNATURE "\x54" "\0" CHECK_DATA;
+    static const uint8_t fixed[] = LUA_SIGNATURE "\x54"
+                                                 "\0" CHECK_DATA;
     const lua_Integer integer = CHECK_INTEGER;
     const lua_Number number = CHECK_NUMBER;
     size_t at = sizeof(fixed) - 1;
@@ -87,8 +88,12 @@ bool lp_globals_check_header(const uint8_t *dump, size_t length)
         dump[at + 2] != sizeof(number))
         return false;
     at += 3;
-    return memcmp(dump + at, &integer, sizeof(integer)) == 0 &&
-           memcmp(dump + at + sizeof(integer), &number, sizeof(number)) == 0;
+    lua_Integer found_integer;
+    lua_Number found_number;
+    memcpy(&found_integer, dump + at, sizeof(found_integer));
+    memcpy(&found_number, dump + at + sizeof(found_integer),
+           sizeof(found_number));
+    return found_integer == integer && found_number == number;
 }
 
 /* The header, and the byte that says how many upvalues the function has. */
@@ -144,10 +149,11 @@ static string read_string(walk *w)
 /* Skip count things of a size. */
 static void skip_row(walk *w, size_t count, size_t size)
 {
-    if (count > (size_t)(w->end - w->at) / size)
+    if (count > (size_t)(w->end - w->at) / size) {
         w->broken = true;
-    else
+    } else {
         skip(w, count * size);
+    }
 }
 
 static void read_constants(walk *w)
@@ -201,9 +207,10 @@ static string constant(const scan *s, size_t i)
 {
     string found = {NULL, 0};
 
-    if (i < s->w->constants.length / sizeof(found))
+    if (i < s->w->constants.length / sizeof(found)) {
         memcpy(&found, s->w->constants.bytes + i * sizeof(found),
                sizeof(found));
+    }
     return found;
 }
 
@@ -328,10 +335,11 @@ static size_t read_upvalues(walk *w, const uint8_t *outer, uint8_t *map)
         bool in_stack = read_byte(w) != 0;
         uint8_t index = read_byte(w);
         skip(w, 1);
-        if (!outer)
+        if (!outer) {
             map[i] = (uint8_t)i;
-        else
+        } else {
             map[i] = in_stack ? LOCAL : outer[index];
+        }
     }
     return w->broken ? 0 : count;
 }
@@ -364,7 +372,8 @@ static void read_upvalue_names(walk *w, lp_layout *found)
 }
 
 /* Read a function; outer: the map of the one around it, or NULL. */
-static void read_function(walk *w, const uint8_t *outer, int depth) /* NOLINT(misc-no-recursion): DEEPEST */
+/* NOLINTNEXTLINE(misc-no-recursion): no deeper than DEEPEST */
+static void read_function(walk *w, const uint8_t *outer, int depth)
 {
     uint8_t map[LP_MOST_UPVALUES + 1];
 
@@ -384,8 +393,7 @@ static void read_function(walk *w, const uint8_t *outer, int depth) /* NOLINT(mi
         w->found->code = (size_t)(code - w->start);
         w->found->upvalue_count = (unsigned)upvalues;
     }
-    if (w->layout && !w->broken && !w->starved)
-        scan_code(w, code, count, map);
+    if (w->layout && !w->broken && !w->starved) scan_code(w, code, count, map);
     for (size_t i = read_size(w); i > 0 && !w->broken; i--)
         read_function(w, map, depth + 1);
     skip_debug(w);
@@ -404,9 +412,8 @@ int lp_globals_layout(const uint8_t *dump, size_t length, lp_layout *layout)
     return w.broken || w.at != w.end ? LP_CORRUPT : LP_OK;
 }
 
-int lp_globals_scan(const uint8_t *dump, size_t length,
-                    const lp_layout *layout, lp_buffer *accesses,
-                    bool *assigns)
+int lp_globals_scan(const uint8_t *dump, size_t length, const lp_layout *layout,
+                    lp_buffer *accesses, bool *assigns)
 {
     walk w = {.start = dump, .at = dump, .end = dump + length};
 

@@ -23,7 +23,7 @@ typedef struct lp_layout {
     size_t code;     /* offset of its first instruction */
     size_t upvalues; /* offset of the descriptions, three bytes each */
     unsigned upvalue_count;
-    bool named;      /* there are names: the debug information is there */
+    bool named; /* there are names: the debug information is there */
     bool environments[LP_MOST_UPVALUES]; /* which are called _ENV */
 } lp_layout;
 
@@ -45,8 +45,7 @@ int lp_globals_layout(const uint8_t *dump, size_t length, lp_layout *layout);
  * inside it, where environments says which upvalues hold the globals. Gives
  * also whether some other upvalue is assigned to. 0, LP_CORRUPT, LP_NOMEM.
  */
-int lp_globals_scan(const uint8_t *dump, size_t length,
-                    const lp_layout *layout, lp_buffer *accesses,
-                    bool *assigns);
+int lp_globals_scan(const uint8_t *dump, size_t length, const lp_layout *layout,
+                    lp_buffer *accesses, bool *assigns);
 
 #endif

@@ -34,8 +34,8 @@ void lp_identity_reset(lp_identity *identity)
 
 int lp_identity_grow(lp_identity *identity)
 {
-    unsigned shift = identity->capacity ? identity->shift - 1
-                                        : 64 - SMALLEST_BITS;
+    unsigned shift =
+        identity->capacity ? identity->shift - 1 : 64 - SMALLEST_BITS;
     lp_identity bigger = {
         .capacity = (size_t)1 << (64 - shift), .shift = shift, .epoch = 1};
 
@@ -45,11 +45,12 @@ int lp_identity_grow(lp_identity *identity)
     for (size_t i = 0; i < identity->capacity; i++) {
         const lp_identity_entry *old = &identity->entries[i];
         if (old->epoch != identity->epoch) continue;
-        bool added;
-        lp_identity_entry *entry =
-            lp_identity_note(&bigger, old->address, &added);
-        *entry = *old;
-        entry->epoch = bigger.epoch;
+        size_t at = lp_identity_start(&bigger, old->address);
+        while (bigger.entries[at].epoch == bigger.epoch)
+            at = (at + 1) & (bigger.capacity - 1);
+        bigger.entries[at] = *old;
+        bigger.entries[at].epoch = bigger.epoch;
+        bigger.count++;
     }
     lp_free(identity->entries);
     *identity = bigger;

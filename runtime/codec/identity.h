@@ -44,6 +44,15 @@ void lp_identity_reset(lp_identity *identity);
 /* Make room for one more entry. 0 or LP_NOMEM. */
 int lp_identity_grow(lp_identity *identity);
 
+/* Where the search for address starts. */
+static inline size_t lp_identity_start(const lp_identity *identity,
+                                       const void *address)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u;
+
+    return (size_t)(hash >> identity->shift);
+}
+
 /*
  * The entry of address, made if there is none; then *added is true and the
  * caller fills it in. Borrowed until the next call. NULL if memory is short.
@@ -56,8 +65,7 @@ lp_identity_note(lp_identity *identity, const void *address, bool *added)
         return NULL;
 
     size_t mask = identity->capacity - 1;
-    uint64_t hash = (uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u;
-    size_t at = (size_t)(hash >> identity->shift);
+    size_t at = lp_identity_start(identity, address);
 
     for (;; at = (at + 1) & mask) {
         lp_identity_entry *entry = &identity->entries[at];
@@ -82,8 +90,7 @@ lp_identity_find(const lp_identity *identity, const void *address)
     if (identity->count == 0) return NULL;
 
     size_t mask = identity->capacity - 1;
-    uint64_t hash = (uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u;
-    size_t at = (size_t)(hash >> identity->shift);
+    size_t at = lp_identity_start(identity, address);
 
     for (;; at = (at + 1) & mask) {
         const lp_identity_entry *entry = &identity->entries[at];

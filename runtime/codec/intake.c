@@ -17,6 +17,9 @@
 /* Messages from this size on are large. */
 #define LARGE ((size_t)1 << 16)
 
+/* So much may be made behind the collector's back before it runs. */
+#define MOST_OWED ((size_t)4 << 20)
+
 static int open_trailer(lp_decoder *D)
 {
     size_t size = lp_decode_left(D);
@@ -69,9 +72,8 @@ int lp_intake_open(lp_decoder *D, const uint8_t *bytes, size_t length)
 void lp_intake_prepare(lua_State *L, lp_decoder *D, lp_codec *codec)
 {
     D->codec = codec;
-    D->base = lua_gettop(L);
+    D->base = lua_gettop(L) - 1;
     luaL_checkstack(L, LP_INPUT_TOP + LUA_MINSTACK, NULL);
-    (void)lp_context_push(L);
     if (D->flags & LP_FLAG_REFERENCES) {
         size_t objects = D->trailer.objects;
         if (objects > D->budget) objects = D->budget;
@@ -82,13 +84,14 @@ void lp_intake_prepare(lua_State *L, lp_decoder *D, lp_codec *codec)
     }
     lua_pushnil(L);
     lua_pushnil(L);
-    if (D->trailer.classes > 0)
+    if (D->trailer.classes > 0) {
         lua_newtable(L);
-    else
+    } else {
         lua_pushnil(L);
+    }
 }
 
-/* Push the values of the open message. [-0, +count, e] */
+/* Push the values of the open message. [-1, +count, e] Takes the context. */
 static int read_values(lua_State *L, lp_decoder *D, lp_codec *codec)
 {
     int status = LP_OK;
@@ -129,21 +132,53 @@ static int read_protected(lua_State *L)
     protected_call *call = lua_touserdata(L, 1);
 
     lua_settop(L, 0);
+    (void)lp_context_push(L);
     call->status = read_values(L, call->D, call->codec);
     return call->status == LP_OK ? (int)call->D->count : 1;
 }
 
-/* The same as read_values, while the collector rests. [-0, +count, e] */
+/* The bytes that L uses. */
+static size_t heap_size(lua_State *L)
+{
+    return (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 +
+           (size_t)lua_gc(L, LUA_GCCOUNTB);
+}
+
+/*
+ * Let the collector catch up, now that the messages before this one may be
+ * garbage: it saw nothing of what was made while it rested, and could be
+ * left behind for ever by a state that does nothing but decode.
+ */
+static void collect_owed(lua_State *L, lp_codec *codec)
+{
+    size_t size = heap_size(L);
+
+    if (size < codec->owed_from) { /* it has run since */
+        size_t freed = codec->owed_from - size;
+        codec->owed = codec->owed > freed ? codec->owed - freed : 0;
+    }
+    if (codec->owed > MOST_OWED && codec->owed > size / 2) {
+        lua_gc(L, LUA_GCCOLLECT);
+        codec->owed = 0;
+    }
+}
+
+/* The same as read_values, while the collector rests. */
 static int read_paused(lua_State *L, lp_decoder *D, lp_codec *codec)
 {
     protected_call call = {.D = D, .codec = codec, .status = LP_OK};
 
+    lua_pop(L, 1);
+    collect_owed(L, codec);
+    size_t before = heap_size(L);
     D->paused = true;
     lua_pushcfunction(L, read_protected);
     lua_pushlightuserdata(L, &call);
     lua_gc(L, LUA_GCSTOP);
     int failure = lua_pcall(L, 1, LUA_MULTRET, 0);
     lua_gc(L, LUA_GCRESTART);
+    codec->owed_from = heap_size(L);
+    if (codec->owed_from > before) codec->owed += codec->owed_from - before;
     if (failure != LUA_OK) return lua_error(L);
     return call.status;
 }
@@ -155,7 +190,6 @@ int lp_decode(lua_State *L, lp_reader *reader, int *count)
 
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     lp_codec *codec = lp_context_push(L);
-    lua_pop(L, 1);
     if (!codec) return luaL_error(L, "this state has no codec");
 
     size_t left = (size_t)(reader->end - reader->at);
@@ -164,19 +198,16 @@ int lp_decode(lua_State *L, lp_reader *reader, int *count)
         D.handles = reader->handles;
         D.handle_count = reader->handle_count;
         bool pause = D.length >= LARGE && lua_gc(L, LUA_GCISRUNNING) == 1;
-        status = pause ? read_paused(L, &D, codec)
-                       : read_values(L, &D, codec);
+        status = pause ? read_paused(L, &D, codec) : read_values(L, &D, codec);
     }
     if (status == LP_OK) {
         reader->at += D.length;
         *count = (int)D.count;
         return LP_OK;
     }
-    if (status == LP_CORRUPT) {
-        lua_settop(L, base);
+    if (status == LP_CORRUPT)
         lua_pushfstring(L, "a message is corrupt: %s", D.problem);
-    }
-    lua_replace(L, base + 1);
+    lua_insert(L, base + 1);
     lua_settop(L, base + 1);
     return status;
 }

@@ -12,7 +12,10 @@
  */
 int lp_intake_open(lp_decoder *D, const uint8_t *bytes, size_t length);
 
-/* Set up the stack for an open message. [-0, +LP_INPUT_TOP, m] */
+/*
+ * Set up the stack for an open message; the context is at the top.
+ * [-1, +LP_INPUT_TOP, m]
+ */
 void lp_intake_prepare(lua_State *L, lp_decoder *D, lp_codec *codec);
 
 #endif

@@ -9,8 +9,7 @@ int lp_lookup_set_paths(lua_State *L, lp_decoder *D, uint32_t number)
     int top = lua_gettop(L);
     size_t length;
 
-    if (!D->codec->config.worker || number == D->codec->set_paths)
-        return LP_OK;
+    if (!D->codec->config.worker || number == D->codec->set_paths) return LP_OK;
     const uint8_t *bytes =
         lp_library_find(D->codec->config.library, number, &length);
     if (!bytes || length < 2 || bytes[0] != LP_ENTRY_PATHS)

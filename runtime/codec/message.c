@@ -162,8 +162,7 @@ static int write_classes(lp_encoder *E, lp_trailer *trailer)
     for (size_t i = 0; i < count; i++) {
         uint8_t *at = lp_encoder_room(E, LP_CLASS_BYTES);
         if (!at) return LP_NOMEM;
-        const lp_class *class =
-            E->uses[whole ? i : E->locals[i]].class;
+        const lp_class *class = E->uses[whole ? i : E->locals[i]].class;
         memcpy(at, &class->key, sizeof(class->key));
         lp_format_put32(at + sizeof(class->key), whole ? class->number : 0);
         E->out->length += LP_CLASS_BYTES;
@@ -212,8 +211,8 @@ static int encode_call(lua_State *L, lp_encoder *E, const lp_row *row)
     return lp_message_finish(L, E, start);
 }
 
-int lp_encode(lua_State *L, int first, int count, lp_role role,
-              lp_buffer *out, lp_message_info *info)
+int lp_encode(lua_State *L, int first, int count, lp_role role, lp_buffer *out,
+              lp_message_info *info)
 {
     const lp_row row = {first, count, role};
     int base = lua_gettop(L);

@@ -8,73 +8,15 @@
 #include "codec/names.h"
 
 #include "codec/culprit.h"
+#include "codec/standard.h"
 
 #include <lauxlib.h>
 #include <string.h>
-
-static const char *const standard_modules[] = {
-    "_G", "coroutine", "debug", "io",     "math",
-    "os", "package",   "table", "string", "utf8",
-};
-
-/* Globals that every state has; _G itself travels as what it is. */
-static const char *const standard_globals[] = {
-    "_VERSION", "assert",       "collectgarbage", "coroutine", "debug",
-    "dofile",   "error",        "getmetatable",   "io",        "ipairs",
-    "load",     "loadfile",     "math",           "next",      "os",
-    "package",  "pairs",        "pcall",          "print",     "rawequal",
-    "rawget",   "rawlen",       "rawset",         "require",   "select",
-    "string",   "setmetatable", "table",          "tonumber",  "tostring",
-    "type",     "utf8",         "warn",           "xpcall",    "_G",
-};
-
-#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
-
-static bool is_among(const char *name, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(name, list[i]) == 0) return true;
-    return false;
-}
-
-static bool is_standard_module(const char *name)
-{
-    return is_among(name, standard_modules, COUNT(standard_modules));
-}
 
 static bool is_own_module(const char *name)
 {
     return strncmp(name, "lpool", 5) == 0 &&
            (name[5] == '\0' || name[5] == '.');
-}
-
-/* Whether the value at the top is what a new state has under name. */
-static bool is_standard_global(lua_State *L, const char *name)
-{
-    if (lua_iscfunction(L, -1) || lua_type(L, -1) == LUA_TSTRING) return true;
-    if (!lua_istable(L, -1)) return false;
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_pushstring(L, name);
-    lua_rawget(L, -2);
-    bool same = lua_rawequal(L, -1, -3);
-    lua_pop(L, 2);
-    return same;
-}
-
-void lp_names_open(lua_State *L, int context)
-{
-    lp_context_slot(L, context, LP_SLOT_STANDARD);
-    lua_pushglobaltable(L);
-    for (size_t i = 0; i < COUNT(standard_globals); i++) {
-        lua_pushstring(L, standard_globals[i]);
-        lua_pushvalue(L, -1);
-        lua_rawget(L, -3);
-        if (is_standard_global(L, standard_globals[i]))
-            lua_rawset(L, -4);
-        else
-            lua_pop(L, 2);
-    }
-    lua_pop(L, 2);
 }
 
 /*
@@ -113,7 +55,7 @@ static bool is_preloaded(lua_State *L, int package, const char *name)
 /* Whether other states can require name. [-0, +0, m] */
 static bool can_be_required(lua_State *L, const char *name)
 {
-    if (is_standard_module(name) || is_own_module(name)) return true;
+    if (lp_standard_is_module(name) || is_own_module(name)) return true;
 
     int top = lua_gettop(L);
     const char *dot = strchr(name, '.');
@@ -140,7 +82,7 @@ static unsigned long rank(const char *path, size_t length)
 
     for (size_t i = 0; i < length; i++)
         if (path[i] == '\0') fields++;
-    return (is_standard_module(path) ? 0 : 1000000) + fields * 10000 +
+    return (lp_standard_is_module(path) ? 0 : 1000000) + fields * 10000 +
            (unsigned long)length;
 }
 
@@ -168,8 +110,7 @@ static void consider(lua_State *L, int names)
     int top = lua_gettop(L);
 
     lua_pushvalue(L, top);
-    if (lua_rawget(L, names) != LUA_TSTRING ||
-        is_better(L, top - 1, top + 1)) {
+    if (lua_rawget(L, names) != LUA_TSTRING || is_better(L, top - 1, top + 1)) {
         lua_pushvalue(L, top);
         lua_pushvalue(L, top - 1);
         lua_rawset(L, names);
@@ -191,14 +132,14 @@ static bool is_wanted(lua_State *L, int top, bool base, bool deep)
     if (lua_type(L, top + 1) != LUA_TSTRING) return false;
     const char *name = lua_tolstring(L, top + 1, &length);
     if (strlen(name) != length) return false;
-    return !base ||
-           is_among(name, standard_globals, COUNT(standard_globals));
+    return !base || lp_standard_is_global(name);
 }
 
 /*
  * Give paths to the C functions in the table at top, whose own path is right
  * below it, and in tables therein if deep. [-0, +0, m]
  */
+/* NOLINTNEXTLINE(misc-no-recursion): two levels */
 static void look_through(lua_State *L, int names, int top, bool deep)
 {
     bool base = strcmp(lua_tostring(L, top - 1), "_G") == 0;
@@ -214,10 +155,11 @@ static void look_through(lua_State *L, int names, int top, bool deep)
         lua_pushvalue(L, top + 1);
         lua_concat(L, 3);
         lua_insert(L, -2);
-        if (lua_iscfunction(L, top + 3))
+        if (lua_iscfunction(L, top + 3)) {
             consider(L, names);
-        else
+        } else {
             look_through(L, names, top + 3, false);
+        }
         lua_settop(L, top + 1);
     }
 }
@@ -347,9 +289,8 @@ int lp_names_put(lua_State *L, lp_encoder *E, lp_tag tag, int path)
     const char *text = lua_tolstring(L, path, &length);
     uint16_t size = (uint16_t)length;
 
-    if (length > UINT16_MAX)
-        return lp_culprit_blame(E, "a name too long", "");
-    if (!is_standard_module(text) && !is_own_module(text))
+    if (length > UINT16_MAX) return lp_culprit_blame(E, "a name too long", "");
+    if (!lp_standard_is_module(text) && !is_own_module(text))
         E->needs_paths = true;
     uint8_t *at = lp_encoder_room(E, 1 + sizeof(size) + length);
     if (!at) return LP_NOMEM;
@@ -404,9 +345,8 @@ int lp_names_keep_paths(lua_State *L, lp_encoder *E, uint32_t *number)
             lp_buffer_append(&E->entry, path, length + 1) != 0 ||
             lp_buffer_append(&E->entry, cpath, clength) != 0)
             return LP_NOMEM;
-        int status =
-            lp_library_keep(E->codec->config.library, E->entry.bytes,
-                            E->entry.length, &E->codec->kept_paths);
+        int status = lp_library_keep(E->codec->config.library, E->entry.bytes,
+                                     E->entry.length, &E->codec->kept_paths);
         if (status == LP_INVALID)
             return lp_culprit_blame(E, "one search path more than fits", "");
         if (status != LP_OK) return status;

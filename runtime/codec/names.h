@@ -34,7 +34,4 @@ int lp_names_put(lua_State *L, lp_encoder *E, lp_tag tag, int path);
 /* Keep the search paths; gives their library number. [-0, +0, m] */
 int lp_names_keep_paths(lua_State *L, lp_encoder *E, uint32_t *number);
 
-/* Record the standard globals as they are now. [-0, +0, m] */
-void lp_names_open(lua_State *L, int context);
-
 #endif

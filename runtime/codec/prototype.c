@@ -48,9 +48,14 @@ static int assemble(lp_buffer *entry, const lp_buffer *dump,
                     const lp_layout *layout)
 {
     unsigned count = layout->upvalue_count;
-    const uint8_t start[] = {0 /* upvalues */, 0x80 /* source */, 0x80, 0x80,
-                             (uint8_t)count /* parameters */, 0,
-                             (uint8_t)(count + 2) /* stack */, 0x82};
+    const uint8_t start[] = {0 /* upvalues */,
+                             0x80 /* source */,
+                             0x80,
+                             0x80,
+                             (uint8_t)count /* parameters */,
+                             0,
+                             (uint8_t)(count + 2) /* stack */,
+                             0x82};
     const uint32_t code[] = {
         instruction(LP_OP_CLOSURE, count, 0),
         /* one result; k says that there are upvalues to close */
@@ -87,22 +92,24 @@ static int keep(lp_encoder *E, const lp_layout *layout, bool captures,
 {
     uint8_t kind = LP_ENTRY_PLAIN;
 
-    if (captures)
+    if (captures) {
         kind = layout->upvalue_count <= LP_FACTORY_UPVALUES ? LP_ENTRY_FACTORY
                                                             : LP_ENTRY_DUMP;
+    }
     E->entry.length = 0;
-    if (lp_buffer_append(&E->entry, &kind, sizeof(kind)) != 0)
-        return LP_NOMEM;
-    int status = kind == LP_ENTRY_FACTORY
-                     ? assemble(&E->entry, &E->dump, layout)
-                     : lp_buffer_append(&E->entry, E->dump.bytes,
-                                        E->dump.length);
-    if (status == LP_OK)
+    if (lp_buffer_append(&E->entry, &kind, sizeof(kind)) != 0) return LP_NOMEM;
+    int status =
+        kind == LP_ENTRY_FACTORY
+            ? assemble(&E->entry, &E->dump, layout)
+            : lp_buffer_append(&E->entry, E->dump.bytes, E->dump.length);
+    if (status == LP_OK) {
         status = lp_library_keep(E->codec->config.library, E->entry.bytes,
                                  E->entry.length, number);
-    if (status == LP_INVALID)
-        return lp_culprit_blame(
-            E, "one function more than there is room for", "");
+    }
+    if (status == LP_INVALID) {
+        return lp_culprit_blame(E, "one function more than there is room for",
+                                "");
+    }
     return status;
 }
 
@@ -112,8 +119,7 @@ static void find_environments(lua_State *L, const lp_encoder *E, int index,
 {
     for (unsigned i = 0; i < layout->upvalue_count; i++) {
         lua_getupvalue(L, index, (int)i + 1);
-        layout->environments[i] =
-            lua_topointer(L, -1) == E->codec->globals;
+        layout->environments[i] = lua_topointer(L, -1) == E->codec->globals;
         lua_pop(L, 1);
     }
 }
@@ -153,12 +159,12 @@ static int list_globals(lua_State *L, const lp_encoder *E,
             lua_pushinteger(L, at);
             lua_rawset(L, top + 2);
         }
-        lp_global *global =
-            (lp_global *)(void *)globals->bytes + (at - 1);
-        if (access.assigns)
+        lp_global *global = (lp_global *)(void *)globals->bytes + (at - 1);
+        if (access.assigns) {
             global->assigned = true;
-        else
+        } else {
             global->read = true;
+        }
         lua_settop(L, top + 3);
     }
     lua_settop(L, top + 1);
@@ -177,10 +183,11 @@ static lp_prototype *push_record(lua_State *L, const lp_encoder *E,
     made->upvalues = layout->upvalue_count;
     for (unsigned i = 0; i < layout->upvalue_count; i++) {
         made->environments[i + 1] = layout->environments[i];
-        if (!layout->environments[i])
+        if (!layout->environments[i]) {
             made->captures = true;
-        else if (made->environment == 0)
+        } else if (made->environment == 0) {
             made->environment = i + 1;
+        }
     }
     made->global_count = (uint32_t)(globals->length / sizeof(lp_global));
     if (globals->length > 0)
@@ -207,14 +214,13 @@ static int make(lua_State *L, lp_encoder *E, int index,
         find_environments(L, E, index, &layout);
     E->entry.length = 0;
     E->globals.length = 0;
-    if (status == LP_OK)
-        status = lp_globals_scan(dump->bytes, dump->length, &layout,
-                                 &E->entry, &assigns);
+    if (status == LP_OK) {
+        status = lp_globals_scan(dump->bytes, dump->length, &layout, &E->entry,
+                                 &assigns);
+    }
     if (status == LP_CORRUPT)
-        return lp_culprit_blame(E, "a function whose bytecode is unknown",
-                                "");
-    if (status == LP_OK)
-        status = list_globals(L, E, &E->entry, &E->globals);
+        return lp_culprit_blame(E, "a function whose bytecode is unknown", "");
+    if (status == LP_OK) status = list_globals(L, E, &E->entry, &E->globals);
     if (status != LP_OK) return status;
 
     lp_prototype *made = push_record(L, E, &layout, &E->globals);
@@ -299,10 +305,11 @@ static bool is_as_expected(const lp_buffer *dump, lp_buffer *accesses)
         accesses->length != sizeof(access) || assigns)
         return false;
     memcpy(access, accesses->bytes, sizeof(access));
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         if (access[i].length != 1 || access[i].name[0] != names[i][0] ||
             access[i].assigns != (i == 1))
             return false;
+    }
 
     if (layout.code + sizeof(code) > dump->length) return false;
     memcpy(code, dump->bytes + layout.code, sizeof(code));
@@ -331,97 +338,10 @@ void lp_prototype_check(lua_State *L)
     lp_buffer_clear(&accesses);
     lua_pop(L, 1);
     if (status != LP_OK) luaL_error(L, "not enough memory");
-    if (!good)
+    if (!good) {
         luaL_error(L,
                    "this Lua's bytecode has format %d.%d or is changed; "
                    "lpool reads 5.4 as its makers ship it",
                    (int)(version >> 4), (int)(version & 15));
-}
-
-typedef struct source {
-    const uint8_t *bytes;
-    size_t length;
-} source;
-
-static const char *read_source(lua_State *L, void *data, size_t *length)
-{
-    source *s = data;
-
-    (void)L;
-    *length = s->length;
-    s->length = 0;
-    return (const char *)s->bytes;
-}
-
-/* Load the library entry number of a kind, and push it. [-0, +1, m] */
-static int load(lua_State *L, lp_decoder *D, uint32_t number, lp_entry kind)
-{
-    source s = {0};
-
-    s.bytes = lp_library_find(D->codec->config.library, number, &s.length);
-    if (!s.bytes || s.length == 0 || s.bytes[0] != kind)
-        return lp_decode_corrupt(D, "no such function");
-    s.bytes++;
-    s.length--;
-    int status = lua_load(L, read_source, &s, "=lpool", "b");
-    if (status == LUA_ERRMEM) return lua_error(L);
-    return status == LUA_OK ? LP_OK : LP_FAILED;
-}
-
-/* Let all upvalues of the function at index be the globals. [-0, +0, -] */
-static void bind_environments(lua_State *L, int index)
-{
-    for (int i = 1; lua_getupvalue(L, index, i); i++) {
-        lua_pushglobaltable(L);
-        (void)lua_setupvalue(L, index, i); /* it was there just now */
-        lua_pop(L, 1);
     }
-}
-
-/* Push what slot has for number, loading it if need be. [-0, +1, m] */
-static int push_loaded(lua_State *L, lp_decoder *D, uint32_t number,
-                       lp_slot slot, lp_entry kind)
-{
-    int top = lua_gettop(L);
-
-    lp_context_slot(L, D->base + LP_INPUT_CONTEXT, slot);
-    if (lua_rawgeti(L, top + 1, number) == LUA_TNIL) {
-        lua_settop(L, top + 1);
-        int status = load(L, D, number, kind);
-        if (status != LP_OK) return status;
-        if (kind == LP_ENTRY_PLAIN) bind_environments(L, top + 2);
-        lua_pushvalue(L, top + 2);
-        lua_rawseti(L, top + 1, number);
-    }
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
-    return LP_OK;
-}
-
-int lp_prototype_push_plain(lua_State *L, lp_decoder *D, uint32_t number)
-{
-    return push_loaded(L, D, number, LP_SLOT_PLAIN, LP_ENTRY_PLAIN);
-}
-
-int lp_prototype_push_closure(lua_State *L, lp_decoder *D, uint32_t number)
-{
-    size_t length;
-    int top = lua_gettop(L);
-
-    lp_context_slot(L, D->base + LP_INPUT_CONTEXT, LP_SLOT_FACTORIES);
-    if (lua_rawgeti(L, top + 1, number) == LUA_TNIL) {
-        lua_settop(L, top);
-        const uint8_t *bytes =
-            lp_library_find(D->codec->config.library, number, &length);
-        if (bytes && length > 0 && bytes[0] == LP_ENTRY_DUMP)
-            return load(L, D, number, LP_ENTRY_DUMP);
-        int status = push_loaded(L, D, number, LP_SLOT_FACTORIES,
-                                 LP_ENTRY_FACTORY);
-        if (status != LP_OK) return status;
-    } else {
-        lua_replace(L, top + 1);
-        lua_settop(L, top + 1);
-    }
-    lua_call(L, 0, 1);
-    return LP_OK;
 }

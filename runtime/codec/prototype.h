@@ -7,7 +7,6 @@
 #ifndef LP_CODEC_PROTOTYPE_H
 #define LP_CODEC_PROTOTYPE_H
 
-#include "codec/decoder.h"
 #include "codec/encoder.h"
 
 /* Past this, there is no factory: registers would not do. */
@@ -22,11 +21,11 @@ typedef struct lp_global {
 
 /* A userdata; its user value is the list of names of globals. */
 typedef struct lp_prototype {
-    uint32_t number;      /* in the library */
+    uint32_t number; /* in the library */
     unsigned upvalues;
-    unsigned environment; /* the first upvalue that is an _ENV, or 0 */
-    bool captures;        /* some other upvalues */
-    bool assigns;         /* ... and assigns to them */
+    unsigned environment;   /* the first upvalue that is an _ENV, or 0 */
+    bool captures;          /* some other upvalues */
+    bool assigns;           /* ... and assigns to them */
     bool environments[256]; /* by upvalue, from 1: whether it is an _ENV */
     size_t dump_length;
     const uint8_t *dump;
@@ -45,11 +44,5 @@ int lp_prototype_push(lua_State *L, lp_encoder *E, const lp_prototype **found);
  * lp_codec_open. [-0, +0, e]
  */
 void lp_prototype_check(lua_State *L);
-
-/* Push the function that captures nothing with that number. [-0, +1, m] */
-int lp_prototype_push_plain(lua_State *L, lp_decoder *D, uint32_t number);
-
-/* Push a new closure of that number, its upvalues nil. [-0, +1, m] */
-int lp_prototype_push_closure(lua_State *L, lp_decoder *D, uint32_t number);
 
 #endif

@@ -33,8 +33,7 @@ static int encode_integer(lp_encoder *E, lua_Integer n)
 }
 
 /* Eight bytes after a tag: floats, pointers. */
-static int encode_bits(lp_encoder *E, lp_tag tag, const void *bits,
-                       size_t size)
+static int encode_bits(lp_encoder *E, lp_tag tag, const void *bits, size_t size)
 {
     uint8_t *at = lp_encoder_room(E, 1 + size);
 
@@ -45,8 +44,7 @@ static int encode_bits(lp_encoder *E, lp_tag tag, const void *bits,
     return LP_OK;
 }
 
-static int encode_short_string(lp_encoder *E, const char *string,
-                               size_t length)
+static int encode_short_string(lp_encoder *E, const char *string, size_t length)
 {
     size_t head = length < 64 ? 1 : 1 + sizeof(uint32_t);
     uint8_t *at = lp_encoder_room(E, head + length);
@@ -64,8 +62,8 @@ static int encode_short_string(lp_encoder *E, const char *string,
 }
 
 /* A string so long that a second copy of it is worth avoiding. */
-static int encode_long_string(lp_encoder *E, const char *string,
-                              size_t length, const void *address)
+static int encode_long_string(lp_encoder *E, const char *string, size_t length,
+                              const void *address)
 {
     bool added;
     lp_identity_entry *entry = lp_identity_note(&E->identity, address, &added);
@@ -95,9 +93,9 @@ int lp_scalar_encode_string(lua_State *L, lp_encoder *E, int index)
     return encode_long_string(E, string, length, lua_topointer(L, index));
 }
 
-int lp_scalar_encode(lua_State *L, lp_encoder *E, int index)
+int lp_scalar_encode(lua_State *L, lp_encoder *E, int index, int type)
 {
-    switch (lua_type(L, index)) {
+    switch (type) {
     case LUA_TNIL:
         return lp_encoder_put_tag(E, LP_TAG_NIL);
     case LUA_TBOOLEAN:
@@ -120,5 +118,45 @@ int lp_scalar_encode(lua_State *L, lp_encoder *E, int index)
     }
     default:
         return LP_NO_SCALAR;
+    }
+}
+
+int lp_scalar_decode(lua_State *L, lp_decoder *D, lp_tag tag)
+{
+    union {
+        int8_t i8;
+        int16_t i16;
+        int32_t i32;
+        lua_Integer i64;
+        lua_Number number;
+        void *pointer;
+    } as;
+    int status;
+
+    switch (tag) {
+    case LP_TAG_INT8:
+        status = lp_decode_bytes(D, &as.i8, sizeof(as.i8));
+        if (status == LP_OK) lua_pushinteger(L, as.i8);
+        return status;
+    case LP_TAG_INT16:
+        status = lp_decode_bytes(D, &as.i16, sizeof(as.i16));
+        if (status == LP_OK) lua_pushinteger(L, as.i16);
+        return status;
+    case LP_TAG_INT32:
+        status = lp_decode_bytes(D, &as.i32, sizeof(as.i32));
+        if (status == LP_OK) lua_pushinteger(L, as.i32);
+        return status;
+    case LP_TAG_INT64:
+        status = lp_decode_bytes(D, &as.i64, sizeof(as.i64));
+        if (status == LP_OK) lua_pushinteger(L, as.i64);
+        return status;
+    case LP_TAG_FLOAT:
+        status = lp_decode_bytes(D, &as.number, sizeof(as.number));
+        if (status == LP_OK) lua_pushnumber(L, as.number);
+        return status;
+    default:
+        status = lp_decode_bytes(D, &as.pointer, sizeof(as.pointer));
+        if (status == LP_OK) lua_pushlightuserdata(L, as.pointer);
+        return status;
     }
 }

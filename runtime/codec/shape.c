@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-static size_t hash_key(const char *key)
+static size_t hash_key(const void *key)
 {
     uint64_t hash = (uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15u;
 
@@ -21,9 +21,10 @@ static size_t hash_keys(const lp_shape *shape)
 {
     uint64_t hash = shape->count;
 
-    for (unsigned i = 0; i < shape->count; i++)
-        hash = (hash ^ (uint64_t)(uintptr_t)shape->keys[i]) *
-               0x9e3779b97f4a7c15u;
+    for (unsigned i = 0; i < shape->count; i++) {
+        hash =
+            (hash ^ (uint64_t)(uintptr_t)shape->keys[i]) * 0x9e3779b97f4a7c15u;
+    }
     return (size_t)(hash >> 56);
 }
 
@@ -65,11 +66,13 @@ void lp_shape_survey(lua_State *L, const lp_encoder *E, int top,
         const char *key = lua_tolstring(L, top + 1, &length);
         if (length > LP_SHAPE_NAME || strlen(key) != length) break;
         if (is_event(L, E, top + 1, key)) survey->has_event = true;
-        shape->keys[shape->count++] = key;
+        survey->names[shape->count] = key;
+        shape->keys[shape->count++] = lua_topointer(L, top + 1);
     }
     survey->fits = !more;
     lua_settop(L, top);
-    if (more && !survey->has_event) survey->has_event = lp_shape_has_index(L, top);
+    if (more && !survey->has_event)
+        survey->has_event = lp_shape_has_index(L, top);
 }
 
 bool lp_shape_has_index(lua_State *L, int top)
@@ -80,7 +83,7 @@ bool lp_shape_has_index(lua_State *L, int top)
     return found;
 }
 
-const lp_shape *lp_shape_guess(const lp_encoder *E, const char *key)
+const lp_shape *lp_shape_guess(const lp_encoder *E, const void *key)
 {
     uint8_t guess = E->by_first_key[hash_key(key)];
 
@@ -105,9 +108,11 @@ const lp_shape *lp_shape_find(lp_encoder *E, const lp_shape *shape)
     return &E->shapes[at - 1];
 }
 
-int lp_shape_define(lp_encoder *E, const lp_shape *shape,
+int lp_shape_define(lp_encoder *E, const lp_survey *survey,
                     const lp_shape **defined)
 {
+    const lp_shape *shape = &survey->shape;
+
     *defined = NULL;
     if (E->shape_count == LP_SHAPES) return LP_OK;
     if (!E->shapes) {
@@ -121,9 +126,9 @@ int lp_shape_define(lp_encoder *E, const lp_shape *shape,
     *at++ = LP_TAG_SHAPE;
     *at++ = (uint8_t)shape->count;
     for (unsigned i = 0; i < shape->count; i++) {
-        size_t length = strlen(shape->keys[i]);
+        size_t length = strlen(survey->names[i]);
         *at++ = (uint8_t)length;
-        memcpy(at, shape->keys[i], length);
+        memcpy(at, survey->names[i], length);
         at += length;
     }
     E->out->length = (size_t)(at - E->out->bytes);

@@ -12,10 +12,11 @@
 
 /* What a look at the first pairs of a table found. */
 typedef struct lp_survey {
-    lp_shape shape;    /* the keys, as far as they are short strings */
-    bool fits;         /* it has these keys and no others */
-    bool has_function; /* among the values */
-    bool has_event;    /* some key names a metamethod */
+    lp_shape shape; /* the keys, as far as they are short strings */
+    const char *names[LP_SHAPE_KEYS]; /* ... and their text */
+    bool fits;                        /* it has these keys and no others */
+    bool has_function;                /* among the values */
+    bool has_event;                   /* some key names a metamethod */
 } lp_survey;
 
 /* Survey the table at top. [-0, +0, -] */
@@ -26,16 +27,16 @@ void lp_shape_survey(lua_State *L, const lp_encoder *E, int top,
 bool lp_shape_has_index(lua_State *L, int top);
 
 /* The last shape used that starts with key, or NULL. */
-const lp_shape *lp_shape_guess(const lp_encoder *E, const char *key);
+const lp_shape *lp_shape_guess(const lp_encoder *E, const void *key);
 
 /* The shape with the same keys, or NULL. The next guess will be it. */
 const lp_shape *lp_shape_find(lp_encoder *E, const lp_shape *shape);
 
 /*
- * Put a copy of shape into the message and give the shape to use; NULL if
- * the message has too many already. 0 or LP_NOMEM.
+ * Put the shape found by a survey into the message and give the shape to
+ * use; NULL if the message has too many already. 0 or LP_NOMEM.
  */
-int lp_shape_define(lp_encoder *E, const lp_shape *shape,
+int lp_shape_define(lp_encoder *E, const lp_survey *survey,
                     const lp_shape **defined);
 
 /* The number of a shape in the message. */

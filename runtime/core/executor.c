@@ -391,6 +391,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
         *count = i + 1;
     }
     lp_lock_leave(&executor->lock);
+    if (*count == 0) return status;
     if (executor->kind->run_queued) {
         executor->kind->run_queued(executor->self);
     } else {

@@ -102,7 +102,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
 /* A task that no worker runs: it is the host's to complete. */
 int lp_executor_make_manual(lp_executor *executor, lp_task **task);
 int lp_task_set_running(lp_task *task);
-int lp_task_settle(lp_task *task, lp_phase phase, lp_buffer *outcome);
+int lp_task_settle(lp_task *task, lp_phase phase);
 
 /* 0 if open, else LP_CLOSED or LP_BROKEN. */
 int lp_executor_check(lp_executor *executor);

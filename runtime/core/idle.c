@@ -35,10 +35,20 @@ void lp_idle_leave(lp_idle *idle)
 
 void lp_idle_wake_one_slowly(lp_idle *idle)
 {
+    if (atomic_load(&idle->nappers) != 0) return;
     if (atomic_load(&idle->waking) != 0) return;
     if (atomic_exchange(&idle->waking, 1) != 0) return;
     atomic_fetch_add(&idle->event, 1);
     lp_unpark_one(&idle->event);
+}
+
+void lp_idle_nap(lp_idle *idle, int64_t deadline)
+{
+    atomic_fetch_add(&idle->nappers, 1);
+    /* Not on the sleepers' word: it must not take a wake-up from them. */
+    _Atomic uint32_t nobody = 0;
+    (void)lp_park(&nobody, 0, deadline);
+    atomic_fetch_sub(&idle->nappers, 1);
 }
 
 void lp_idle_wake_all(lp_idle *idle)

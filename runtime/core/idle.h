@@ -18,6 +18,7 @@ typedef struct lp_idle {
     _Alignas(64) _Atomic uint32_t sleepers; /* declared, or asleep */
     _Atomic uint32_t waking;                /* a wake-up is under way */
     _Atomic uint32_t event;                 /* the word they sleep on */
+    _Atomic uint32_t nappers; /* will look again soon without being woken */
 } lp_idle;
 
 /* Declare; gives what to sleep on. Then look for work again. */
@@ -32,9 +33,18 @@ void lp_idle_leave(lp_idle *idle);
 /* Wake all, for good reasons only: closing, work for all. */
 void lp_idle_wake_all(lp_idle *idle);
 
+/*
+ * Sleep until the deadline, without being woken for work: for a worker in
+ * the middle of a burst. Nobody else is woken meanwhile; it looks in time.
+ */
+void lp_idle_nap(lp_idle *idle, int64_t deadline);
+
 void lp_idle_wake_one_slowly(lp_idle *idle);
 
-/* Work was added, or is left: wake one if one sleeps and none is waking. */
+/*
+ * Work was added, or is left: wake one, if one sleeps and none is waking or
+ * about to look anyway.
+ */
 static inline void lp_idle_wake_one(lp_idle *idle)
 {
     if (atomic_load(&idle->sleepers) != 0) lp_idle_wake_one_slowly(idle);

@@ -15,8 +15,6 @@
 #include "core/executor_private.h"
 #include "core/mailbox.h"
 
-#include <string.h>
-
 static lp_slot *slot_of(const lp_task *task)
 {
     return lp_table_at(&task->executor->control.slots, task->number);
@@ -137,7 +135,6 @@ void lp_task_release(lp_task *task)
 bool lp_task_ended_badly(const lp_task *task)
 {
     uint32_t phase = lp_task_state(task) & LP_PHASE;
-    if (task->manual) return false;
     return phase == LP_RAISED ||
            (phase == LP_LOST && lp_task_cell(task)->length > 0);
 }
@@ -217,33 +214,16 @@ int lp_task_set_running(lp_task *task)
     return lp_cell_claim(lp_task_cell(task), &state) ? LP_OK : LP_INVALID;
 }
 
-int lp_task_settle(lp_task *task, lp_phase phase, lp_buffer *outcome)
+int lp_task_settle(lp_task *task, lp_phase phase)
 {
-    lp_executor *executor = task->executor;
     lp_cell *cell = lp_task_cell(task);
     uint32_t state = lp_task_state(task);
     if (lp_phase_is_done(state)) return LP_INVALID;
-
     /* The owner thread alone completes a manual future, so this is no race. */
-    if (outcome->length > LP_CELL_INLINE) {
-        lp_place place;
-        lp_lock_enter(&executor->lock);
-        int status = lp_arena_alloc(executor->arenas[0], outcome->length,
-                                    &place);
-        lp_lock_leave(&executor->lock);
-        if (status != LP_OK) return status;
-        memcpy(lp_arena_at(executor->arenas[0], place), outcome->bytes,
-               outcome->length);
-        cell->at.outcome = place;
-    } else if (outcome->length > 0) {
-        memcpy(cell->at.bytes, outcome->bytes, outcome->length);
-    }
-    cell->length = outcome->length;
     cell->finished_at = lp_clock_now();
     if ((state & LP_PHASE) == LP_PENDING &&
         lp_task_set_running(task) != LP_OK)
         return LP_INVALID;
-    uint32_t before = lp_cell_complete(cell, phase);
-    tell_settled(task, before);
+    tell_settled(task, lp_cell_complete(cell, phase));
     return LP_OK;
 }

@@ -31,6 +31,14 @@
 #define STEP_NANOSECONDS 20000
 /* Hand in a piece after this long, so that the consumer has something. */
 #define PIECE_NANOSECONDS 400000
+/*
+ * A worker that has run this many tasks since it last slept is in the middle
+ * of a burst: it naps so long, so many times, before it goes to sleep, since
+ * to be woken costs the submitter more than his submits.
+ */
+#define BURST_TASKS 32u
+#define NAP_NANOSECONDS 50000
+#define NAPS 10u
 
 void lp_worker_init(lp_worker *worker, lp_control *control, uint32_t number)
 {
@@ -476,16 +484,31 @@ void lp_worker_run_queued(lp_worker *worker)
     while (serve(worker)) continue;
 }
 
+static uint64_t tasks_ended(const lp_worker *worker)
+{
+    return atomic_load_explicit(&worker->record->ended, memory_order_relaxed);
+}
+
 lp_end lp_worker_run(lp_worker *worker)
 {
     lp_control *control = worker->control;
     worker->now = lp_clock_now();
+    uint64_t ended = 0; /* when it last slept */
+    unsigned naps = 0;
     for (;;) {
         if (atomic_load(&control->mode) == LP_MODE_STOP) return LP_END_STOPPED;
         if (worker->left == 0) return LP_END_RETIRED;
-        if (serve(worker)) continue;
+        if (serve(worker)) {
+            naps = 0;
+            continue;
+        }
         if (atomic_load(&control->mode) == LP_MODE_DRAIN)
             return LP_END_DRAINED;
+        if (tasks_ended(worker) - ended >= BURST_TASKS && naps++ < NAPS) {
+            lp_idle_nap(&control->idle, lp_clock_now() + NAP_NANOSECONDS);
+            worker->now = lp_clock_now();
+            continue;
+        }
 
         uint32_t declared = lp_idle_declare(&control->idle);
         bool sleep = atomic_load(&control->mode) == LP_MODE_OPEN &&
@@ -494,6 +517,10 @@ lp_end lp_worker_run(lp_worker *worker)
                      !can_steal(worker);
         if (sleep) lp_idle_sleep(&control->idle, declared);
         lp_idle_leave(&control->idle);
-        if (sleep) worker->now = lp_clock_now();
+        if (sleep) {
+            worker->now = lp_clock_now();
+            ended = tasks_ended(worker);
+            naps = 0;
+        }
     }
 }

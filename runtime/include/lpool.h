@@ -243,8 +243,9 @@ LPOOL_API int lpool_future_push(lua_State *L, lpool_future *future,
  */
 LPOOL_API void lpool_report(lua_State *L, lpool_future *future);
 
-/* The type of the first result or of the error, for display. */
-LPOOL_API const char *lpool_future_outcome_type(const lpool_future *future);
+/* The type of the first result or of the error, for display. [-0, +0, e] */
+LPOOL_API const char *lpool_future_outcome_type(lua_State *L,
+                                                const lpool_future *future);
 
 LPOOL_API uint64_t lpool_future_number(const lpool_future *future);
 LPOOL_API const char *lpool_future_label(const lpool_future *future);
@@ -260,15 +261,18 @@ LPOOL_API bool lpool_future_worker(const lpool_future *future, char *name,
 LPOOL_API void lpool_future_on_done(lua_State *L, lpool_future *future);
 
 /*
- * A future that no worker completes. LPOOL_EINVALID from the setters if it
- * has ended; set_result takes count values off the stack on success,
- * set_error the one on top. [-?, +0, e]
+ * A future that no worker completes; it keeps the very values that it is set
+ * to, in L, which alone may use it. LPOOL_EINVALID from the setters if it has
+ * ended; on success set_result takes count values off the stack, set_error
+ * the one on top. forget lets go of the values, before the last release.
+ * [-?, +0, e]
  */
 LPOOL_API int lpool_future_new(lua_State *L, lpool_future **future);
 LPOOL_API int lpool_future_set_running(lpool_future *future);
 LPOOL_API int lpool_future_set_result(lua_State *L, lpool_future *future,
                                       int count);
 LPOOL_API int lpool_future_set_error(lua_State *L, lpool_future *future);
+LPOOL_API void lpool_future_forget(lua_State *L, lpool_future *future);
 
 /* ---- many futures ---- */
 

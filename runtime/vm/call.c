@@ -2,7 +2,7 @@
 #include "vm/call.h"
 
 #include "base/status.h"
-#include "vm/private.h"
+#include "vm/vm.h"
 
 /* Do not let the collector run while a parcel of this size is decoded. */
 #define LARGE_PARCEL 65536u

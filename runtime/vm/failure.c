@@ -2,7 +2,7 @@
  * failure.c - errors of tasks: the value itself, and where it was raised.
  */
 #include "base/status.h"
-#include "vm/private.h"
+#include "vm/vm.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "vm/items.h"
 
 #include "base/status.h"
-#include "vm/private.h"
+#include "vm/vm.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "vm/console.h"
-#include "vm/private.h"
+#include "vm/vm.h"
 
 #include <lualib.h>
 #include <stdlib.h>

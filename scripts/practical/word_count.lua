@@ -20,9 +20,9 @@ documents of this project (*.md).
 
 -- Counting: what the workers do ----------------------------------------------
 
--- The end of the word that the byte before `position` is in. Parts of a file
--- begin and end at such places, so that no word is cut in two.
-local function end_of_word(file, position)
+-- Where the word ends that the byte before `position` is in, with one byte of
+-- the white space after it. Parts begin and end there, so no word is cut in two.
+local function after_word(file, position)
   if position == 0 then
     return 0
   end
@@ -30,7 +30,7 @@ local function end_of_word(file, position)
   for block in file:lines(4096) do
     local space = block:find("%s")
     if space then
-      return position + space - 1
+      return position + space
     end
     position = position + #block
   end
@@ -39,23 +39,9 @@ end
 
 local function read_part(part)
   local file <close> = assert(io.open(part.path, "rb"))
-  local first, last = end_of_word(file, part.first), end_of_word(file, part.last)
+  local first, last = after_word(file, part.first), after_word(file, part.last)
   file:seek("set", first)
   return file:read(last - first) or ""
-end
-
--- Adds a part of a file to a tally. A word is a run of bytes that are no white
--- space; like wc, we do not count runs in which nothing can be printed.
-local function count_part(tally, part)
-  local text = read_part(part)
-  local _, lines = text:gsub("\n", "")
-  tally.lines = tally.lines + lines
-  tally.bytes = tally.bytes + #text
-
-  local times = tally.times
-  for word in text:lower():gmatch("%S+") do
-    times[word] = (times[word] or 0) + 1
-  end
 end
 
 local function new_tally()
@@ -64,15 +50,25 @@ end
 
 -- The task: counts one share of the work, a list of parts.
 local function count(share)
-  local tally = new_tally()
+  local tally, found = new_tally(), {}
   for _, part in ipairs(share) do
-    count_part(tally, part)
+    local text = read_part(part)
+    tally.bytes = tally.bytes + #text
+    tally.lines = tally.lines + select(2, text:gsub("\n", ""))
+    for word in text:lower():gmatch("%S+") do
+      found[word] = (found[word] or 0) + 1
+    end
   end
-  for word, n in pairs(tally.times) do
+
+  -- For wc a word is what stands between white space, if any of it can be
+  -- printed. The ranking wants letters, with punctuation around them at most.
+  for word, n in pairs(found) do
     if word:find("[!-~]") then
       tally.words = tally.words + n
-    else
-      tally.times[word] = nil
+    end
+    local letters = word:match("^%p*([%a\128-\255]+)%p*$")
+    if letters then
+      tally.times[letters] = (tally.times[letters] or 0) + n
     end
   end
   return tally
@@ -226,7 +222,7 @@ local function print_top(times, limit)
     return a < b
   end)
   for i = 1, math.min(limit, #words) do
-    print(("%12s  %s"):format(grouped(times[words[i]]), (words[i]:gsub("%c", "?"))))
+    print(("%12s  %.60s"):format(grouped(times[words[i]]), words[i]))
   end
 end
 

@@ -20,13 +20,13 @@
 
 static int failures;
 
-#define CHECK(claim)                                                          \
-    do {                                                                      \
-        if (!(claim)) {                                                       \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,        \
-                    #claim);                                                  \
-            failures++;                                                       \
-        }                                                                     \
+#define CHECK(claim)                                                           \
+    do {                                                                       \
+        if (!(claim)) {                                                        \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,         \
+                    #claim);                                                   \
+            failures++;                                                        \
+        }                                                                      \
     } while (0)
 
 /* Two states that talk to each other. */
@@ -101,14 +101,20 @@ static int carry(pair *p, lua_State *from, lua_State *to, int first,
                  lp_role role, int *count)
 {
     int n = lua_gettop(from) - first + 1;
+    lp_buffer out = p->out; /* user code may carry something too */
     lp_message_info info;
 
-    lp_buffer_reset(&p->out);
-    int status = lp_encode(from, first, n, role, &p->out, &info);
-    if (status != LP_OK) return status;
-    lp_reader reader = {p->out.bytes, p->out.bytes + p->out.length,
-                        p->out.handles, p->out.handle_count};
-    return lp_decode(to, &reader, count) == LP_OK ? LP_OK : LP_FAILED;
+    lp_buffer_init(&p->out);
+    lp_buffer_reset(&out);
+    int status = lp_encode(from, first, n, role, &out, &info);
+    if (status == LP_OK) {
+        lp_reader reader = {out.bytes, out.bytes + out.length, out.handles,
+                            out.handle_count};
+        status = lp_decode(to, &reader, count) == LP_OK ? LP_OK : LP_FAILED;
+    }
+    lp_buffer_clear(&p->out);
+    p->out = out;
+    return status;
 }
 
 static pair *get_pair(lua_State *L)
@@ -260,12 +266,16 @@ static const char prelude[] =
 
 static void open_state(pair *p, lua_State *L, bool worker)
 {
-    static const luaL_Reg functions[] = {
-        {"call", run_call},       {"there", run_there},
-        {"refused", run_refused}, {"failed", run_failed},
-        {"assigns", run_assigns}, {"length", run_length},
-        {"thing", new_thing},     {"userdata", new_plain_userdata},
-        {"unknown", unknown_function}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"call", run_call},
+                                         {"there", run_there},
+                                         {"refused", run_refused},
+                                         {"failed", run_failed},
+                                         {"assigns", run_assigns},
+                                         {"length", run_length},
+                                         {"thing", new_thing},
+                                         {"userdata", new_plain_userdata},
+                                         {"unknown", unknown_function},
+                                         {NULL, NULL}};
     const lp_codec_config config = {.library = p->library,
                                     .worker = worker,
                                     .check_handle = check_shared,
@@ -562,7 +572,8 @@ static const test tests[] = {
      "local p = there(o) assert(p == o)\n"},
     {"classes keep identity as upvalues too",
      "local Point = {} Point.__index = Point\n"
-     "function Point.new(x, y) return setmetatable({ x = x, y = y }, Point) end\n"
+     "function Point.new(x, y) return setmetatable({ x = x, y = y }, Point) "
+     "end\n"
      "function Point:len() return (self.x ^ 2 + self.y ^ 2) ^ 0.5 end\n"
      "Point.__eq = function(a, b) return a.x == b.x and a.y == b.y end\n"
      "local p = call(function(q) local r = Point.new(q.x * 2, q.y)\n"
@@ -789,8 +800,8 @@ static size_t damage(uint8_t *bytes, size_t length)
             bytes[at] = (uint8_t)(bytes[at] + random_number() % 3 - 1);
             break;
         default:
-            memmove(bytes + at, bytes + random_number() % length,
-                    (length - at) / 2 < 16 ? 0 : 16);
+            memmove(bytes + at % (length - 15),
+                    bytes + random_number() % (length - 15), 16);
             break;
         }
     }
@@ -803,8 +814,8 @@ static void test_corrupt_input(int rounds)
     pair p;
     open_pair(&p);
     int n = push_everything(p.main);
-    CHECK(lp_encode(p.main, lua_gettop(p.main) - n + 1, n, LP_ROLE_CALL,
-                    &p.out, NULL) == LP_OK);
+    CHECK(lp_encode(p.main, lua_gettop(p.main) - n + 1, n, LP_ROLE_CALL, &p.out,
+                    NULL) == LP_OK);
     size_t length = p.out.length;
 
     for (int i = 0; i < rounds; i++) {
@@ -823,8 +834,7 @@ static void test_corrupt_input(int rounds)
         uint8_t *fit = malloc(now ? now : 1);
         memcpy(fit, copy, now);
         free(copy);
-        lp_reader reader = {fit, fit + now, p.out.handles,
-                            p.out.handle_count};
+        lp_reader reader = {fit, fit + now, p.out.handles, p.out.handle_count};
         lua_settop(p.worker, 0);
         lua_pushcfunction(p.worker, decode_protected);
         lua_pushlightuserdata(p.worker, &reader);
@@ -900,14 +910,12 @@ static bool try_failing(long n, bool in_lua, bool decodes)
     /* Both states are as good as before. */
     lua_settop(p.main, 0);
     lua_settop(p.worker, 0);
-    if (luaL_dostring(p.main,
-                      "local t = {} t.t = t local C = { __index = 1 }\n"
-                      "local u, o = there(t, setmetatable({}, C))\n"
-                      "assert(u.t == u and getmetatable(o) == C)\n"
-                      "assert(call(function(x) return helper(x) end, 3)"
-                      " == 0)") != LUA_OK) {
-        fprintf(stderr, "after failure %ld: %s\n", n,
-                lua_tostring(p.main, -1));
+    if (luaL_dostring(p.main, "local t = {} t.t = t local C = { __index = 1 }\n"
+                              "local u, o = there(t, setmetatable({}, C))\n"
+                              "assert(u.t == u and getmetatable(o) == C)\n"
+                              "assert(call(function(x) return helper(x) end, 3)"
+                              " == 0)") != LUA_OK) {
+        fprintf(stderr, "after failure %ld: %s\n", n, lua_tostring(p.main, -1));
         failures++;
     }
     close_pair(&p);

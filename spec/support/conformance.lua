@@ -24,6 +24,7 @@ local topics = {
   "errors",
   "shutdown",
   "closing",
+  "stopping",
   "workers",
   "initializers",
   "programs",

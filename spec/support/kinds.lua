@@ -7,6 +7,7 @@
 -- * `concurrent` tasks run while the caller goes on, on up to max_workers
 --   workers; so futures can be seen pending and running
 -- * `same_process` tasks run in the process of the caller
+-- * `interrupts` running tasks can be stopped; comes with section 5 of the API
 -- * `default_name` what a worker's name looks like
 -- * `options` all that the constructor knows
 local lpool = require "lpool"

@@ -1,4 +1,4 @@
--- cancel and interrupt.
+-- cancel. For running tasks see stopping.
 local busted = require "busted"
 local assert = require "luassert"
 local lpool = require "lpool"
@@ -28,14 +28,6 @@ return function(kind)
     f:exception()
     assert.is_false(f:cancel())
     assert.are.equal("failed", f:state())
-  end)
-
-  it("does not interrupt what is done", function()
-    local ex <close> = make()
-    local f = ex:submit(echo, 1)
-    f:result()
-    assert.is_false(f:interrupt())
-    assert.are.equal(1, f:result())
   end)
 
   if not kind.concurrent then
@@ -165,61 +157,6 @@ return function(kind)
       for i = 2, 3000, 2 do
         assert.are.equal(i, futures[i]:result())
       end
-    end)
-  end)
-
-  it("interrupts what is pending, as cancel does", function()
-    with_pending(function(f, _, gate, ex)
-      assert.is_true(f:interrupt())
-      assert.are.equal("cancelled", f:state())
-      gate:open()
-      ex:shutdown()
-      assert.are.equal(1, gate:count())
-    end)
-  end)
-
-  local function interrupted(task)
-    local ex <close> = make { max_workers = 1 }
-    local gate <close> = helper.gate.new()
-    local f = ex:submit(task, gate.path)
-    gate:await(1)
-    assert.is_true(f:interrupt())
-    helper.raises("CancelledError", f.result, f, 10)
-    assert.are.equal("cancelled", f:state())
-    assert.are.equal("on", ex:submit(echo, "on"):result(10))
-  end
-
-  it("interrupts a task that sleeps", function()
-    interrupted(function(path)
-      require("spec.support.gate").arrive(path)
-      lpool.sleep(1000)
-    end)
-  end)
-
-  it("interrupts a task that computes", function()
-    interrupted(function(path)
-      require("spec.support.gate").arrive(path)
-      while true do end -- luacheck: ignore 542
-    end)
-  end)
-
-  it("interrupts a task that catches every error", function()
-    interrupted(function(path)
-      require("spec.support.gate").arrive(path)
-      while true do
-        pcall(function()
-          while true do end -- luacheck: ignore 542
-        end)
-      end
-    end)
-  end)
-
-  it("interrupts a task that computes in a coroutine", function()
-    interrupted(function(path)
-      require("spec.support.gate").arrive(path)
-      coroutine.wrap(function()
-        while true do end -- luacheck: ignore 542
-      end)()
     end)
   end)
 end

@@ -215,6 +215,20 @@ return function(kind)
     assert.is_true(gate:count() <= 3)
   end)
 
+  it("keeps holes in a list that is bounded by buffersize", function()
+    local ex <close> = make()
+    assert.are.same({ "a", nil, "c", n = 3 },
+      ex:map(echo, { "a", nil, "c", n = 3 }, { buffersize = 1 }):totable())
+  end)
+
+  it("keeps nil as the first argument in lists that are bounded by buffersize", function()
+    local ex <close> = make()
+    local lists = { { nil, "a", n = 2 }, { nil, "b", n = 2 } }
+    assert.are.same({ "a", "b", n = 2 }, ex:starmap(function(_, letter)
+      return letter
+    end, lists, { buffersize = 1 }):totable())
+  end)
+
   it("validates buffersize before anything is read", function()
     local ex <close> = make()
     local iterator, read = counting()
@@ -239,6 +253,16 @@ return function(kind)
     end)
     assert.is_true(lpool.is(err, "ShutdownError"))
     assert.is_true(last >= 3)
+  end)
+
+  it("keeps nil as the first argument of starmap over an iterator", function()
+    local ex <close> = make()
+    local left = { { nil, 1, n = 2 }, { nil, 2, n = 2 } }
+    assert.are.same({ 2, 1, n = 2 }, ex:starmap(function(_, n)
+      return n
+    end, function()
+      return table.remove(left)
+    end):totable())
   end)
 
   it("takes iterators for starmap", function()

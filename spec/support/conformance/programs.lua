@@ -55,7 +55,7 @@ return function(kind)
   it("shows what a worker writes without an end of line, at the latest at the end", function()
     helper.prints("no end of line", kind, [[
       local ex <close> = make()
-      ex:submit(io.write, "no end of line"):result()
+      ex:submit(function() io.write("no end of line") end):result()
     ]])
   end)
 

@@ -226,47 +226,28 @@ return function(kind)
     assert.is_true(helper.inventory.count(helper.inventory.threads()) <= before)
   end)
 
-  local endless = {
-    ["sleeps"] = function(path)
-      require("spec.support.gate").arrive(path)
-      lpool.sleep(1000)
-    end,
-    ["computes"] = function(path)
-      require("spec.support.gate").arrive(path)
-      while true do end -- luacheck: ignore 542
-    end,
-    ["waits for a future"] = function(path)
-      require("spec.support.gate").arrive(path)
-      lpool.Future():result()
-    end,
-  }
-
   for _, stop in ipairs { "terminate_workers", "kill_workers" } do
-    for what, task in pairs(endless) do
-      it(("%s ends a task that %s"):format(stop, what), function()
-        local ex = make { max_workers = 1 }
-        local gate <close> = helper.gate.new()
-        local f = ex:submit(task, gate.path)
-        gate:await(1)
-        ex[stop](ex)
-        local err = helper.raised(f.result, f, 10)
-        assert.is_true(lpool.is(err, kind.same_process and "CancelledError" or "WorkerLostError"))
-        ex:shutdown()
-      end)
-    end
-
     it(stop .. " cancels what is pending", function()
-      local ex = make { max_workers = 1 }
       local gate <close> = helper.gate.new()
-      local running = ex:submit(helper.gate.hold, gate.path)
-      local f = ex:submit(helper.gate.visit, gate.path)
-      gate:await(1)
+      local ex, _, futures = busy(gate, 3)
       ex[stop](ex)
-      assert.are.equal("cancelled", f:state())
-      lpool.wait { running }
+      for i = 1, 3 do
+        assert.are.equal("cancelled", futures[i]:state())
+      end
+      gate:open()
       ex:shutdown()
       assert.are.equal(1, gate:count())
-      helper.raised(running.result, running)
+    end)
+
+    it(stop .. " leaves every future done once the executor is shut down", function()
+      local gate <close> = helper.gate.new()
+      local ex, running, futures = busy(gate, 3)
+      ex[stop](ex)
+      gate:open()
+      ex:shutdown()
+      futures[4] = running
+      local _, not_done = lpool.wait(futures, { timeout = 0 })
+      assert.are.same({}, not_done)
     end)
   end
 end

@@ -103,6 +103,13 @@ return function(kind)
     assert.are.equal(20, #list)
   end)
 
+  it("gathers a future as often as it is given", function()
+    local ex <close> = make()
+    local f, g = ex:submit(echo, "f"), ex:submit(echo, "g")
+    local list = lpool.gather({ f, g, f }):result()
+    assert.are.same({ "f", "g", "f" }, { list[1], list[2], list[3] })
+  end)
+
   it("gathers nothing into an empty list", function()
     assert.are.equal(0, #lpool.gather({}):result(1))
   end)

@@ -1,8 +1,8 @@
 /*
- * context.c - what belongs to one Lua state: its callbacks, its waits, and
+ * caller.c - what belongs to one Lua state: its callbacks, its waits, and
  * where it submits from.
  */
-#include "api/private.h"
+#include "api/api.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -13,67 +13,67 @@
 /* A buffer that grew beyond this is not kept for the next parcel. */
 #define KEPT_BUFFER ((size_t)64 << 20)
 
-/* The address is the key of the context in the registry. */
-static const char context_key;
+/* The address is the key of the caller in the registry. */
+static const char caller_key;
 
 /* ---- attaching ---- */
 
-static int collect_context(lua_State *L)
+static int collect_caller(lua_State *L)
 {
-    lp_context *context = lua_touserdata(L, 1);
-    if (!context->pool) return 0;
-    lp_mailbox_clear(&context->mailbox);
-    lp_buffer_clear(&context->buffer);
-    context->pool = NULL;
+    lp_caller *caller = lua_touserdata(L, 1);
+    if (!caller->pool) return 0;
+    lp_mailbox_clear(&caller->mailbox);
+    lp_buffer_clear(&caller->buffer);
+    caller->pool = NULL;
     return 0;
 }
 
-static lp_context *find_context(lua_State *L)
+static lp_caller *find_caller(lua_State *L)
 {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key);
-    lp_context *context = lua_touserdata(L, -1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
+    lp_caller *caller = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return context && context->pool ? context : NULL;
+    return caller && caller->pool ? caller : NULL;
 }
 
-lp_context *lp_context_of(lua_State *L)
+lp_caller *lp_caller_of(lua_State *L)
 {
-    lp_context *context = find_context(L);
-    if (!context) luaL_error(L, "lpool is not loaded in this state");
-    return context;
+    lp_caller *caller = find_caller(L);
+    if (!caller) luaL_error(L, "lpool is not loaded in this state");
+    return caller;
 }
 
 static void attach(lua_State *L, lpool *pool, const lp_identity *identity)
 {
-    lp_context *context = lua_newuserdatauv(L, sizeof(*context), 0);
-    memset(context, 0, sizeof(*context));
+    lp_caller *caller = lua_newuserdatauv(L, sizeof(*caller), 0);
+    memset(caller, 0, sizeof(*caller));
     lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, collect_context);
+    lua_pushcfunction(L, collect_caller);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    context->main = lua_tothread(L, -1);
+    caller->main = lua_tothread(L, -1);
     lua_pop(L, 1);
-    context->identity = identity;
-    context->function_reference = LUA_NOREF;
+    caller->identity = identity;
+    caller->function_reference = LUA_NOREF;
     lua_newtable(L);
-    context->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
-    lp_mailbox_init(&context->mailbox, &pool->host);
-    context->pool = pool;
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
+    caller->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
+    lp_mailbox_init(&caller->mailbox, &pool->host);
+    caller->pool = pool;
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &caller_key);
 }
 
 void lpool_attach(lpool *pool, lua_State *L)
 {
-    if (find_context(L)) return;
+    if (find_caller(L)) return;
     attach(L, pool, NULL);
     lp_codec_open(L, &pool->caller_codec);
-    lp_context *context = find_context(L);
-    *(lp_context **)lua_getextraspace(context->main) = context;
+    lp_caller *caller = find_caller(L);
+    *(lp_caller **)lua_getextraspace(caller->main) = caller;
 }
 
-/* The open hook of worker states; context is the lp_identity. */
-void lp_context_open_worker(lua_State *L, void *argument)
+/* The open hook of worker states; caller is the lp_identity. */
+void lp_caller_open_worker(lua_State *L, void *argument)
 {
     const lp_identity *identity = argument;
     lpool *pool = (lpool *)(void *)lp_executor_host(identity->executor);
@@ -83,15 +83,15 @@ void lp_context_open_worker(lua_State *L, void *argument)
 
 lpool *lpool_of(lua_State *L)
 {
-    lp_context *context = find_context(L);
-    return context ? context->pool : NULL;
+    lp_caller *caller = find_caller(L);
+    return caller ? caller->pool : NULL;
 }
 
 bool lpool_worker(lua_State *L, lpool_worker_info *info)
 {
-    lp_context *context = find_context(L);
-    if (!context || !context->identity) return false;
-    const lp_identity *identity = context->identity;
+    lp_caller *caller = find_caller(L);
+    if (!caller || !caller->identity) return false;
+    const lp_identity *identity = caller->identity;
     info->name = identity->name;
     info->kind = identity->kind;
     info->index = identity->number;
@@ -107,12 +107,12 @@ static int collect_buffer(lua_State *L)
     return 0;
 }
 
-lp_buffer *lp_context_open_buffer(lua_State *L, lp_context *context)
+lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
 {
-    if (!context->buffer_busy) {
-        context->buffer_busy = true;
-        lp_buffer_reset(&context->buffer);
-        return &context->buffer;
+    if (!caller->buffer_busy) {
+        caller->buffer_busy = true;
+        lp_buffer_reset(&caller->buffer);
+        return &caller->buffer;
     }
     /* User code in an encoder has called us; or an encoder has failed. */
     lp_buffer *buffer = lua_newuserdatauv(L, sizeof(*buffer), 0);
@@ -126,11 +126,11 @@ lp_buffer *lp_context_open_buffer(lua_State *L, lp_context *context)
     return buffer;
 }
 
-void lp_context_close_buffer(lua_State *L, lp_context *context,
+void lp_caller_close_buffer(lua_State *L, lp_caller *caller,
                              lp_buffer *buffer)
 {
-    if (buffer == &context->buffer) {
-        context->buffer_busy = false;
+    if (buffer == &caller->buffer) {
+        caller->buffer_busy = false;
         /* Do not sit on the memory of one large parcel for ever. */
         if (buffer->capacity > KEPT_BUFFER) lp_buffer_clear(buffer);
         return;
@@ -140,52 +140,56 @@ void lp_context_close_buffer(lua_State *L, lp_context *context,
     lua_rawsetp(L, LUA_REGISTRYINDEX, buffer);
 }
 
-void lp_context_place(lua_State *L, lp_context *context, const char **source,
+void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
                       uint32_t *line)
 {
-    lua_Debug caller;
+    lua_Debug frame;
     *source = NULL;
     *line = 0;
-    if (!lua_getstack(L, 1, &caller) || !lua_getinfo(L, "fl", &caller)) return;
+    if (!lua_getstack(L, 1, &frame) || !lua_getinfo(L, "fl", &frame)) return;
     const void *function = lua_topointer(L, -1);
-    if (function != context->function) {
+    if (function != caller->function) {
         lua_Debug about;
         lua_pushvalue(L, -1);
         lua_getinfo(L, ">S", &about);
         uint32_t number;
         size_t length;
-        context->function = NULL;
-        context->source = NULL;
-        if (lp_library_keep(context->pool->host.library, about.short_src,
+        caller->function = NULL;
+        caller->source = NULL;
+        if (lp_library_keep(caller->pool->host.library, about.short_src,
                             strlen(about.short_src) + 1, &number) == LP_OK)
-            context->source = (const char *)lp_library_find(
-                context->pool->host.library, number, &length);
+            caller->source = (const char *)lp_library_find(
+                caller->pool->host.library, number, &length);
         /* The function stays while its address is a key. */
-        luaL_unref(L, LUA_REGISTRYINDEX, context->function_reference);
-        context->function_reference = luaL_ref(L, LUA_REGISTRYINDEX);
-        context->function = function;
+        luaL_unref(L, LUA_REGISTRYINDEX, caller->function_reference);
+        caller->function_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+        caller->function = function;
     } else {
         lua_pop(L, 1);
     }
-    *source = context->source;
-    if (caller.currentline > 0) *line = (uint32_t)caller.currentline;
+    *source = caller->source;
+    if (frame.currentline > 0) *line = (uint32_t)frame.currentline;
 }
 
 /* ---- callbacks ---- */
 
-static void log_line(lp_context *context, lua_State *L, const char *what)
+/* Log the error on top, which a callback of the future below it raised. */
+static int log_body(lua_State *L)
 {
-    lua_pushfstring(L, "%s%s", what, luaL_tolstring(L, -1, NULL));
-    context->pool->config.log(lua_tostring(L, -1));
-    lua_pop(L, 2);
+    lp_caller *caller = lua_touserdata(L, 1);
+    const char *future = luaL_tolstring(L, 2, NULL);
+    const char *error = luaL_tolstring(L, 3, NULL);
+    lua_pushfstring(L, "exception calling callback for %s: %s", future, error);
+    caller->pool->config.log(lua_tostring(L, -1));
+    return 0;
 }
 
 void lpool_future_on_done(lua_State *L, lpool_future *future)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     lp_task *task = lp_task_inner(future);
     int function = lua_gettop(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, context->callbacks);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, caller->callbacks);
     if (lua_rawgetp(L, -1, task) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_newtable(L); /* the argument, then functions in order */
@@ -193,7 +197,7 @@ void lpool_future_on_done(lua_State *L, lpool_future *future)
         lua_rawseti(L, -2, 1);
         lua_pushvalue(L, -1);
         lua_rawsetp(L, -3, task);
-        if (lp_mailbox_expect(&context->mailbox, task) != LP_OK) {
+        if (lp_mailbox_expect(&caller->mailbox, task) != LP_OK) {
             lua_pushnil(L);
             lua_rawsetp(L, -3, task);
             luaL_error(L, "not enough memory");
@@ -205,10 +209,10 @@ void lpool_future_on_done(lua_State *L, lpool_future *future)
 }
 
 /* Call the functions that were to be called when task has ended. */
-static void run_callbacks(lua_State *L, lp_context *context, lp_task *task)
+static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
 {
-    luaL_checkstack(L, 6, "callbacks");
-    lua_rawgeti(L, LUA_REGISTRYINDEX, context->callbacks);
+    luaL_checkstack(L, 8, "callbacks");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, caller->callbacks);
     if (lua_rawgetp(L, -1, task) != LUA_TTABLE) {
         lua_pop(L, 2);
         return;
@@ -219,29 +223,31 @@ static void run_callbacks(lua_State *L, lp_context *context, lp_task *task)
     for (lua_Integer i = 2; i <= count; i++) {
         lua_rawgeti(L, -1, i);
         lua_rawgeti(L, -2, 1);
-        if (lua_pcall(L, 1, 0, 0) != LUA_OK)
-            log_line(context, L, "exception calling callback: ");
+        if (lua_pcall(L, 1, 0, 0) == LUA_OK) continue;
+        lua_pushcfunction(L, log_body);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, caller);
+        lua_insert(L, -2);
+        lua_rawgeti(L, -4, 1);
+        lua_insert(L, -2);
+        if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
     }
     lua_pop(L, 2);
 }
 
 typedef struct looking {
     lua_State *L;
-    lp_context *context;
+    lp_caller *caller;
 } looking;
 
 /* Report a failure that nobody looked at. */
 static int report_body(lua_State *L)
 {
-    lp_context *context = lua_touserdata(L, 1);
-    const lp_task *task = lua_touserdata(L, 2);
-    size_t length;
+    lp_caller *caller = lua_touserdata(L, 1);
+    lp_task *task = lua_touserdata(L, 2);
     int count;
-    const uint8_t *bytes = lp_task_outcome(task, &length);
     lua_settop(L, 0);
-    lp_outcome_push(L, task->executor,
-                    (lp_phase)(lp_task_state(task) & LP_PHASE), bytes, length,
-                    &count);
+    lp_caller_push_outcome(L, task, &count);
     const char *error = luaL_tolstring(L, 1, NULL);
     const char *label = task->label;
     if (label) {
@@ -257,7 +263,7 @@ static int report_body(lua_State *L)
     }
     lua_pushfstring(L, "failed and nobody looked at it: %s", error);
     lua_concat(L, 3);
-    context->pool->config.log(lua_tostring(L, -1));
+    caller->pool->config.log(lua_tostring(L, -1));
     return 0;
 }
 
@@ -267,51 +273,51 @@ static void look(void *argument, lp_task *task)
     lua_State *L = who->L;
     if (!lua_checkstack(L, 8)) return;
     lua_pushcfunction(L, report_body);
-    lua_pushlightuserdata(L, who->context);
+    lua_pushlightuserdata(L, who->caller);
     lua_pushlightuserdata(L, task);
     if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 void lpool_report(lua_State *L, lpool_future *future)
 {
-    lp_context *context = find_context(L);
+    lp_caller *caller = find_caller(L);
     lp_task *task = lp_task_inner(future);
-    if (!context || atomic_load(&task->seen) || !lp_task_ended_badly(task))
+    if (!caller || atomic_load(&task->seen) || !lp_task_ended_badly(task))
         return;
-    looking who = {.L = L, .context = context};
+    looking who = {.L = L, .caller = caller};
     atomic_store(&task->seen, 1);
     look(&who, task);
 }
 
-void lp_context_collect(lua_State *L, lp_context *context)
+void lp_caller_collect(lua_State *L, lp_caller *caller)
 {
-    looking who = {.L = L, .context = context};
-    lp_host_collect(&context->pool->host, look, &who);
+    looking who = {.L = L, .caller = caller};
+    lp_host_collect(&caller->pool->host, look, &who);
 }
 
 void lpool_dispatch(lua_State *L)
 {
-    lp_context *context = lp_context_of(L);
-    lp_context_collect(L, context);
-    if (context->dispatching || !lp_mailbox_has_mail(&context->mailbox)) return;
+    lp_caller *caller = lp_caller_of(L);
+    lp_caller_collect(L, caller);
+    if (caller->dispatching || !lp_mailbox_has_mail(&caller->mailbox)) return;
     lp_task *task;
-    context->dispatching = true;
-    while ((task = lp_mailbox_take(&context->mailbox)) != NULL) {
-        run_callbacks(L, context, task);
+    caller->dispatching = true;
+    while ((task = lp_mailbox_take(&caller->mailbox)) != NULL) {
+        run_callbacks(L, caller, task);
         lp_task_release(task);
     }
-    context->dispatching = false;
+    caller->dispatching = false;
 }
 
 /* ---- waiting ---- */
 
 bool lpool_interrupt(lua_State *L)
 {
-    lp_context *context = *(lp_context **)lua_getextraspace(L);
-    if (!context) return false;
-    _Atomic uint32_t *word = atomic_load(&context->parked);
+    lp_caller *caller = *(lp_caller **)lua_getextraspace(L);
+    if (!caller) return false;
+    _Atomic uint32_t *word = atomic_load(&caller->parked);
     if (!word) return false;
-    atomic_store(&context->interrupted, 1);
+    atomic_store(&caller->interrupted, 1);
     /* Change the word, in case its thread is only about to park on it. */
     atomic_fetch_add(word, LP_POKE);
     return true;
@@ -322,42 +328,42 @@ bool lpool_interrupt(lua_State *L)
  * called, and the hook would not run before the wait is over. True for a
  * hook that was not given a chance yet.
  */
-static bool has_new_hook(lp_context *context)
+static bool has_new_hook(lp_caller *caller)
 {
-    lua_Hook hook = lua_gethook(context->main);
+    lua_Hook hook = lua_gethook(caller->main);
     if (!hook) {
-        context->harmless_hook = NULL;
+        caller->harmless_hook = NULL;
         return false;
     }
-    return hook != context->harmless_hook;
+    return hook != caller->harmless_hook;
 }
 
-int lp_context_park(lp_context *context, _Atomic uint32_t *word,
+int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word,
                     uint32_t expected, int64_t deadline)
 {
-    atomic_store(&context->parked, word);
+    atomic_store(&caller->parked, word);
     int status = LP_INTERRUPTED;
-    if (!has_new_hook(context)) status = lp_park(word, expected, deadline);
-    atomic_store(&context->parked, NULL);
-    if (atomic_load(&context->interrupted)) status = LP_INTERRUPTED;
+    if (!has_new_hook(caller)) status = lp_park(word, expected, deadline);
+    atomic_store(&caller->parked, NULL);
+    if (atomic_load(&caller->interrupted)) status = LP_INTERRUPTED;
     return status;
 }
 
-bool lp_context_has_mail(void *what)
+bool lp_caller_has_mail(void *what)
 {
     return lp_mailbox_has_mail(what);
 }
 
-int lp_context_wait(lua_State *L, lp_context *context,
+int lp_caller_wait(lua_State *L, lp_caller *caller,
                     bool (*ready)(void *what), void *what, int64_t deadline)
 {
-    lp_bell *bell = &context->pool->host.bell;
+    lp_bell *bell = &caller->pool->host.bell;
     uint32_t heard = lp_bell_listen(bell);
-    lp_context_collect(L, context);
+    lp_caller_collect(L, caller);
     if (ready(what)) return LP_OK;
-    if (!context->dispatching && lp_mailbox_has_mail(&context->mailbox))
+    if (!caller->dispatching && lp_mailbox_has_mail(&caller->mailbox))
         return LP_OK;
-    return lp_context_park(context, &bell->word, heard, deadline);
+    return lp_caller_park(caller, &bell->word, heard, deadline);
 }
 
 static void cancel_pending(lp_executor *executor, void *unused)
@@ -366,27 +372,27 @@ static void cancel_pending(lp_executor *executor, void *unused)
     lp_executor_cancel_pending(executor);
 }
 
-void lp_context_interrupted(lua_State *L, lp_context *context)
+void lp_caller_interrupted(lua_State *L, lp_caller *caller)
 {
-    bool ours = atomic_exchange(&context->interrupted, 0) != 0;
-    if (ours) lp_host_each(&context->pool->host, cancel_pending, NULL);
+    bool ours = atomic_exchange(&caller->interrupted, 0) != 0;
+    if (ours) lp_host_each(&caller->pool->host, cancel_pending, NULL);
     /* A debug hook that was set meanwhile raises in here. */
-    lua_Hook hook = lua_gethook(context->main);
+    lua_Hook hook = lua_gethook(caller->main);
     if (luaL_loadstring(L, "local _ = nil") == LUA_OK) lua_call(L, 0, 0);
-    context->harmless_hook = hook;
+    caller->harmless_hook = hook;
     if (ours) luaL_error(L, "interrupted!");
 }
 
 int lpool_sleep(lua_State *L, int64_t timeout)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     int64_t deadline = lp_clock_after(timeout);
     _Atomic uint32_t word = 0;
     lpool_dispatch(L);
     for (;;) {
         uint32_t expected = atomic_load(&word);
-        int status = lp_context_park(context, &word, expected, deadline);
-        if (status == LP_INTERRUPTED) lp_context_interrupted(L, context);
+        int status = lp_caller_park(caller, &word, expected, deadline);
+        if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
         if (lp_clock_now() >= deadline) break;
     }
     lpool_dispatch(L);

@@ -1,5 +1,5 @@
 /*
- * waiter.c - what lpool.as_completed and lpool.wait are made of.
+ * waiter_methods.c - what lpool.as_completed and lpool.wait are made of.
  *
  * A waiter's user value is a table: the address of a future -> its userdata,
  * so that those come back that were added.

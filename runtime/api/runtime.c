@@ -1,5 +1,5 @@
-/* host.c - opening and closing a host. */
-#include "api/private.h"
+/* runtime.c - opening and closing a host. */
+#include "api/api.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"

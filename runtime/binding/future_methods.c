@@ -1,4 +1,4 @@
-/* future.c - methods of futures. */
+/* future_methods.c - methods of futures. */
 #include "binding/binding.h"
 
 #include <string.h>
@@ -9,6 +9,18 @@ static const char *const state_names[] = {
     [LPOOL_FINISHED] = "finished",   [LPOOL_FAILED] = "failed",
     [LPOOL_CANCELLED] = "cancelled",
 };
+
+/* The future at index 1, for methods with its metatable as their upvalue. */
+static lpool_future *self_future(lua_State *L)
+{
+    lpool_future **box = lua_touserdata(L, 1);
+    if (box && lua_getmetatable(L, 1)) {
+        bool same = lua_rawequal(L, -1, lua_upvalueindex(1));
+        lua_pop(L, 1);
+        if (same) return *box;
+    }
+    return lp_check_future(L, 1);
+}
 
 static bool is_done(const lpool_future *future)
 {
@@ -30,7 +42,7 @@ static void wait(lua_State *L, lpool_future *future, int index)
 /*** f:result([timeout]) */
 static int future_result(lua_State *L)
 {
-    lpool_future *future = lp_check_future(L, 1);
+    lpool_future *future = self_future(L);
     int count;
     wait(L, future, 2);
     if (lpool_future_push(L, future, &count) != LPOOL_OK)
@@ -41,7 +53,7 @@ static int future_result(lua_State *L)
 /*** f:exception([timeout]) */
 static int future_exception(lua_State *L)
 {
-    lpool_future *future = lp_check_future(L, 1);
+    lpool_future *future = self_future(L);
     int count;
     wait(L, future, 2);
     if (lpool_future_state(future) == LPOOL_FINISHED) {
@@ -57,7 +69,7 @@ static int future_exception(lua_State *L)
 /*** f:traceback() */
 static int future_traceback(lua_State *L)
 {
-    lpool_future *future = lp_check_future(L, 1);
+    lpool_future *future = self_future(L);
     int count;
     if (lpool_future_state(future) == LPOOL_FAILED) {
         lpool_future_push(L, future, &count);
@@ -70,34 +82,34 @@ static int future_traceback(lua_State *L)
 /*** f:done() f:running() f:cancelled() f:state() */
 static int future_done(lua_State *L)
 {
-    lua_pushboolean(L, is_done(lp_check_future(L, 1)));
+    lua_pushboolean(L, is_done(self_future(L)));
     return 1;
 }
 
 static int future_running(lua_State *L)
 {
-    lpool_state state = lpool_future_state(lp_check_future(L, 1));
+    lpool_state state = lpool_future_state(self_future(L));
     lua_pushboolean(L, state == LPOOL_RUNNING);
     return 1;
 }
 
 static int future_cancelled(lua_State *L)
 {
-    lpool_state state = lpool_future_state(lp_check_future(L, 1));
+    lpool_state state = lpool_future_state(self_future(L));
     lua_pushboolean(L, state == LPOOL_CANCELLED);
     return 1;
 }
 
 static int future_state(lua_State *L)
 {
-    lua_pushstring(L, state_names[lpool_future_state(lp_check_future(L, 1))]);
+    lua_pushstring(L, state_names[lpool_future_state(self_future(L))]);
     return 1;
 }
 
 /*** f:cancel() */
 static int future_cancel(lua_State *L)
 {
-    bool cancelled = lpool_future_cancel(lp_check_future(L, 1));
+    bool cancelled = lpool_future_cancel(self_future(L));
     if (cancelled) lpool_dispatch(L);
     lua_pushboolean(L, cancelled);
     return 1;
@@ -106,7 +118,7 @@ static int future_cancel(lua_State *L)
 /*** f:add_done_callback(fn) */
 static int future_add_done_callback(lua_State *L)
 {
-    lpool_future *future = lp_check_future(L, 1);
+    lpool_future *future = self_future(L);
     lp_check_callable(L, 2);
     lua_settop(L, 2);
     lpool_future_on_done(L, future);
@@ -117,14 +129,14 @@ static int future_add_done_callback(lua_State *L)
 /*** f:label() f:worker() f:pid() */
 static int future_label(lua_State *L)
 {
-    lua_pushstring(L, lpool_future_label(lp_check_future(L, 1)));
+    lua_pushstring(L, lpool_future_label(self_future(L)));
     return 1;
 }
 
 static int future_worker(lua_State *L)
 {
     char name[256];
-    if (lpool_future_worker(lp_check_future(L, 1), name, sizeof(name))) {
+    if (lpool_future_worker(self_future(L), name, sizeof(name))) {
         lua_pushstring(L, name);
     } else {
         lua_pushnil(L);
@@ -135,7 +147,7 @@ static int future_worker(lua_State *L)
 static int future_pid(lua_State *L)
 {
     char name[256];
-    if (lpool_future_worker(lp_check_future(L, 1), name, sizeof(name))) {
+    if (lpool_future_worker(self_future(L), name, sizeof(name))) {
         lua_pushinteger(L, getpid());
     } else {
         lua_pushnil(L);
@@ -167,7 +179,7 @@ static int check_set(lua_State *L, int status, const lpool_future *future)
 /*** f:set_result(...) */
 static int future_set_result(lua_State *L)
 {
-    lpool_future *future = lp_check_future(L, 1);
+    lpool_future *future = self_future(L);
     int status = lpool_future_set_result(L, future, lua_gettop(L) - 1);
     return check_set(L, status, future);
 }
@@ -175,7 +187,7 @@ static int future_set_result(lua_State *L)
 /*** f:set_exception(e) */
 static int future_set_exception(lua_State *L)
 {
-    lpool_future *future = lp_check_future(L, 1);
+    lpool_future *future = self_future(L);
     lua_settop(L, 2);
     int status = lpool_future_set_error(L, future);
     return check_set(L, status, future);
@@ -184,7 +196,7 @@ static int future_set_exception(lua_State *L)
 /*** f:set_running_or_notify_cancel() */
 static int future_set_running(lua_State *L)
 {
-    lpool_future *future = lp_check_future(L, 1);
+    lpool_future *future = self_future(L);
     if (lpool_future_state(future) == LPOOL_CANCELLED) {
         lua_pushboolean(L, 0);
         return 1;
@@ -215,9 +227,9 @@ static int future_tostring(lua_State *L)
     lua_pushfstring(L, "<Future #%d %s", (int)lpool_future_number(future),
                     state_names[state]);
     if (state == LPOOL_FINISHED)
-        lua_pushfstring(L, " returned %s>", lpool_future_outcome_type(future));
+        lua_pushfstring(L, " returned %s>", lpool_future_outcome_type(L, future));
     else if (state == LPOOL_FAILED)
-        lua_pushfstring(L, " raised %s>", lpool_future_outcome_type(future));
+        lua_pushfstring(L, " raised %s>", lpool_future_outcome_type(L, future));
     else
         lua_pushliteral(L, ">");
     lua_concat(L, 2);
@@ -231,6 +243,7 @@ static int future_gc(lua_State *L)
     if (!future) return 0;
     *box = NULL;
     if (lpool_future_state(future) == LPOOL_FAILED) lpool_report(L, future);
+    lpool_future_forget(L, future);
     lpool_future_release(future);
     return 0;
 }
@@ -263,7 +276,9 @@ static const luaL_Reg methods[] = {
 void lp_open_futures(lua_State *L)
 {
     lp_new_type(L, LPOOL_FUTURE_TYPE, metamethods);
-    luaL_newlib(L, methods);
+    luaL_newlibtable(L, methods);
+    lua_pushvalue(L, -2);
+    luaL_setfuncs(L, methods, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__index");
     lua_setfield(L, -3, "future_methods");

@@ -1,4 +1,4 @@
-/* executor.c - constructing executors, and their methods. */
+/* executor_methods.c - constructing executors, and their methods. */
 #include "binding/binding.h"
 
 #include <string.h>
@@ -72,6 +72,21 @@ static int open_executor(lua_State *L)
 
 /* ---- submitting ---- */
 
+/*
+ * The executor at index 1, for methods with the metatables of futures and of
+ * executors as their upvalues: cheaper than a look-up by name.
+ */
+static lpool_executor *self_executor(lua_State *L)
+{
+    lpool_executor **box = lua_touserdata(L, 1);
+    if (box && lua_getmetatable(L, 1)) {
+        bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
+        lua_pop(L, 1);
+        if (same) return *box;
+    }
+    return lp_check_executor(L, 1);
+}
+
 /* Wrap a future whose reference is given; the metatable is upvalue 1. */
 static void wrap_future(lua_State *L, lpool_future *future)
 {
@@ -84,7 +99,7 @@ static void wrap_future(lua_State *L, lpool_future *future)
 /*** ex:submit(fn, ...) */
 static int executor_submit(lua_State *L)
 {
-    lpool_executor *executor = lp_check_executor(L, 1);
+    lpool_executor *executor = self_executor(L);
     lpool_future *future;
     lp_check_callable(L, 2);
     int status = lpool_submit(L, executor, lua_gettop(L) - 2, label_of(L, 1),
@@ -222,7 +237,7 @@ static const luaL_Reg metamethods[] = {
     {NULL, NULL},
 };
 
-/* With the metatable of futures as their upvalue. */
+/* With the metatables of futures and executors as their upvalues. */
 static const luaL_Reg methods[] = {
     {"submit", executor_submit},
     {"broadcast", executor_broadcast},
@@ -244,7 +259,8 @@ void lp_open_executors(lua_State *L)
     lp_new_type(L, LPOOL_EXECUTOR_TYPE, metamethods);
     luaL_newlibtable(L, methods);
     luaL_getmetatable(L, LPOOL_FUTURE_TYPE);
-    luaL_setfuncs(L, methods, 1);
+    lua_pushvalue(L, -3);
+    luaL_setfuncs(L, methods, 2);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__index");
     lua_setfield(L, -3, "executor_methods");

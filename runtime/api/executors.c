@@ -1,5 +1,5 @@
-/* executor.c - opening executors, and submitting to them. */
-#include "api/private.h"
+/* executors.c - opening executors, and submitting to them. */
+#include "api/api.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -60,12 +60,12 @@ static int copy_preload(lp_setup *setup, const lpool_executor_config *config)
     return LP_OK;
 }
 
-static int fill_setup(lua_State *L, lp_context *context,
+static int fill_setup(lua_State *L, lp_caller *caller,
                       const lpool_executor_config *config, lp_setup *setup)
 {
-    lpool *pool = context->pool;
+    lpool *pool = caller->pool;
     setup->state.codec = &pool->worker_codec;
-    setup->state.open = lp_context_open_worker;
+    setup->state.open = lp_caller_open_worker;
     setup->state.seed = pool->seed;
     setup->kind = config->kind == LPOOL_THREADS ? "thread" : "serial";
     setup->max_tasks = config->max_tasks;
@@ -135,9 +135,9 @@ static int collect_setup(lua_State *L)
 int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
                         lpool_executor **out)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     if (config->size != sizeof(*config)) return LP_INVALID;
-    lp_host_reap(&context->pool->host);
+    lp_host_reap(&caller->pool->host);
     /* Encoding may raise, so the setup is the collector's meanwhile. */
     lp_setup *setup = lua_newuserdatauv(L, sizeof(*setup), 0);
     int anchor = lua_gettop(L);
@@ -148,9 +148,9 @@ int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
     lua_setmetatable(L, -2);
 
     lp_executor *executor = NULL;
-    int status = fill_setup(L, context, config, setup);
+    int status = fill_setup(L, caller, config, setup);
     if (status == LP_OK)
-        status = open_with_setup(context->pool, config, setup, &executor);
+        status = open_with_setup(caller->pool, config, setup, &executor);
     if (status == LP_OK) {
         memset(setup, 0, sizeof(*setup)); /* moved into the executor */
         *out = (lpool_executor *)executor;
@@ -211,17 +211,17 @@ static bool has_ended(void *executor)
 int lpool_executor_join(lua_State *L, lpool_executor *executor,
                         int64_t timeout)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);
-    if (context->identity && context->identity->executor == inner)
+    if (caller->identity && caller->identity->executor == inner)
         return LP_INVALID;
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);
         if (lp_executor_has_ended(inner)) break;
-        int status = lp_context_wait(L, context, has_ended, inner, deadline);
+        int status = lp_caller_wait(L, caller, has_ended, inner, deadline);
         if (status == LP_INTERRUPTED) {
-            lp_context_interrupted(L, context);
+            lp_caller_interrupted(L, caller);
         } else if (status != LP_OK) {
             if (lp_executor_has_ended(inner)) break;
             return status;
@@ -253,14 +253,15 @@ static bool all_ended(void *host)
 
 void lpool_finish(lua_State *L)
 {
-    lp_context *context = lp_context_of(L);
-    lp_host *host = &context->pool->host;
+    if (!lpool_of(L)) return;
+    lp_caller *caller = lp_caller_of(L);
+    lp_host *host = &caller->pool->host;
     lp_host_each(host, close_executor, NULL);
     for (;;) {
         lpool_dispatch(L);
         if (all_ended(host)) break;
-        int status = lp_context_wait(L, context, all_ended, host, LP_NEVER);
-        if (status == LP_INTERRUPTED) lp_context_interrupted(L, context);
+        int status = lp_caller_wait(L, caller, all_ended, host, LP_NEVER);
+        if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
     }
     lpool_dispatch(L);
 }
@@ -268,10 +269,10 @@ void lpool_finish(lua_State *L)
 /* ---- submitting ---- */
 
 /* Leave the text of a refusal, if any, in place of the call's values. */
-static int clean_up(lua_State *L, lp_context *context, lp_buffer *buffer,
+static int clean_up(lua_State *L, lp_caller *caller, lp_buffer *buffer,
                     int first, int status)
 {
-    lp_context_close_buffer(L, context, buffer);
+    lp_caller_close_buffer(L, caller, buffer);
     if (status == LP_UNSENDABLE) {
         lua_replace(L, first);
         lua_settop(L, first);
@@ -284,36 +285,36 @@ static int clean_up(lua_State *L, lp_context *context, lp_buffer *buffer,
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                  const char *label, lpool_future **future)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = {.label = label};
-    lp_context_collect(L, context);
-    lp_context_place(L, context, &about.source, &about.line);
-    lp_buffer *buffer = lp_context_open_buffer(L, context);
+    lp_caller_collect(L, caller);
+    lp_caller_place(L, caller, &about.source, &about.line);
+    lp_buffer *buffer = lp_caller_open_buffer(L, caller);
     int status = lp_encode(L, first, nargs + 1, LP_ROLE_CALL, buffer, NULL);
     lp_task *task = NULL;
     if (status == LP_OK)
         status = lp_executor_submit(inner, buffer, &about, &task);
     *future = (lpool_future *)task;
-    return clean_up(L, context, buffer, first, status);
+    return clean_up(L, caller, buffer, first, status);
 }
 
 int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
                     const char *label, lpool_future **futures,
                     unsigned *count)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = {.label = label};
-    lp_context_place(L, context, &about.source, &about.line);
-    lp_buffer *buffer = lp_context_open_buffer(L, context);
+    lp_caller_place(L, caller, &about.source, &about.line);
+    lp_buffer *buffer = lp_caller_open_buffer(L, caller);
     int status = lp_encode(L, first, nargs + 1, LP_ROLE_CALL, buffer, NULL);
     uint32_t made = 0;
     if (status == LP_OK)
         status = lp_executor_broadcast(inner, buffer, &about,
                                        (lp_task **)(void *)futures, &made);
     *count = made;
-    return clean_up(L, context, buffer, first, status);
+    return clean_up(L, caller, buffer, first, status);
 }

@@ -1,5 +1,5 @@
-/* waiter.c - many futures, one by one as they end. */
-#include "api/private.h"
+/* waiters.c - many futures, one by one as they end. */
+#include "api/api.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -19,10 +19,10 @@ struct lpool_waiter {
 
 int lpool_waiter_open(lua_State *L, lpool_waiter **out)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     lpool_waiter *waiter = lp_calloc(1, sizeof(*waiter));
     if (!waiter) return LP_NOMEM;
-    lp_mailbox_init(&waiter->mailbox, &context->pool->host);
+    lp_mailbox_init(&waiter->mailbox, &caller->pool->host);
     *out = waiter;
     return LP_OK;
 }
@@ -78,7 +78,7 @@ static lp_task *take_ended(lpool_waiter *waiter)
 int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
                       lpool_future **future)
 {
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);
@@ -91,10 +91,10 @@ int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
             return LP_OK;
         }
         if (waiter->mailbox.count == 0) return LP_INVALID;
-        int status = lp_context_wait(L, context, lp_context_has_mail,
+        int status = lp_caller_wait(L, caller, lp_caller_has_mail,
                                      &waiter->mailbox, deadline);
         if (status == LP_INTERRUPTED) {
-            lp_context_interrupted(L, context);
+            lp_caller_interrupted(L, caller);
         } else if (status != LP_OK && !lp_mailbox_has_mail(&waiter->mailbox)) {
             return status;
         }

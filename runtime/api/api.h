@@ -1,9 +1,9 @@
 /*
- * private.h - what the files of api share: the host, and the context of a
+ * api.h - what the files of api share: the host, and the caller of a
  * Lua state that is attached to it.
  */
-#ifndef LP_API_PRIVATE_H
-#define LP_API_PRIVATE_H
+#ifndef LP_API_API_H
+#define LP_API_API_H
 
 #include "codec/codec.h"
 #include "core/executor.h"
@@ -25,7 +25,7 @@ struct lpool {
 };
 
 /* What lpool knows of one Lua state; a userdata in its registry. */
-typedef struct lp_context {
+typedef struct lp_caller {
     lpool *pool;
     lua_State *main;
     const lp_identity *identity; /* NULL if it is not a worker's state */
@@ -41,42 +41,42 @@ typedef struct lp_context {
     const void *function;
     int function_reference;
     const char *source;
-} lp_context;
+} lp_caller;
 
-/* The context of L. Raises if L is not attached. [-0, +0, v] */
-lp_context *lp_context_of(lua_State *L);
+/* The caller of L. Raises if L is not attached. [-0, +0, v] */
+lp_caller *lp_caller_of(lua_State *L);
 
 /*
  * Wait until the deadline for ready(what), which somebody rings the host's
- * bell for, or for a mail in the context's own mailbox. LP_OK means: look
+ * bell for, or for a mail in the caller's own mailbox. LP_OK means: look
  * again. Does not raise.
  */
-int lp_context_wait(lua_State *L, lp_context *context,
+int lp_caller_wait(lua_State *L, lp_caller *caller,
                     bool (*ready)(void *what), void *what, int64_t deadline);
 
 /* Free what nobody refers to any more, and report what went unnoticed. */
-void lp_context_collect(lua_State *L, lp_context *context);
+void lp_caller_collect(lua_State *L, lp_caller *caller);
 
-/* For lp_context_wait: what is an lp_mailbox, and it has mail. */
-bool lp_context_has_mail(void *what);
+/* For lp_caller_wait: what is an lp_mailbox, and it has mail. */
+bool lp_caller_has_mail(void *what);
 
 /* Park on word while it is expected. As lp_park, but for the interrupt. */
-int lp_context_park(lp_context *context, _Atomic uint32_t *word,
+int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word,
                     uint32_t expected, int64_t deadline);
 
 /*
  * A wait was interrupted: raise "interrupted!" if it was meant for us, or
  * whatever a debug hook raises; return if it was some other signal.
  */
-void lp_context_interrupted(lua_State *L, lp_context *context);
+void lp_caller_interrupted(lua_State *L, lp_caller *caller);
 
 /* Where Lua code is calling from. [-0, +0, e] */
-void lp_context_place(lua_State *L, lp_context *context, const char **source,
+void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
                       uint32_t *line);
 
 /* A buffer to encode into; a fresh one if another encoder is at work. */
-lp_buffer *lp_context_open_buffer(lua_State *L, lp_context *context);
-void lp_context_close_buffer(lua_State *L, lp_context *context,
+lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller);
+void lp_caller_close_buffer(lua_State *L, lp_caller *caller,
                              lp_buffer *buffer);
 
 /* The host's executor of futures without a worker; NULL: no memory. */
@@ -86,6 +86,9 @@ lp_executor *lp_pool_manual(lpool *pool);
 int lp_outcome_push(lua_State *L, lp_executor *executor, lp_phase phase,
                     const uint8_t *bytes, size_t length, int *count);
 
+/* Push what an ended task came to, a manual future's values included. */
+int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count);
+
 /* Push the error object that says why executor broke. [-0, +1, e] */
 void lp_outcome_push_broken(lua_State *L, lp_executor *executor);
 
@@ -93,7 +96,7 @@ void lp_outcome_push_broken(lua_State *L, lp_executor *executor);
 const lp_setup *lp_executor_setup(const lp_executor *executor);
 
 /* The open hook of worker states; argument is the lp_identity. */
-void lp_context_open_worker(lua_State *L, void *argument);
+void lp_caller_open_worker(lua_State *L, void *argument);
 
 /* Codec hooks. */
 bool lp_handle_check(lua_State *L, int index, lp_handle *handle);

@@ -1,12 +1,12 @@
 /*
- * private.h - the struct of a state, for the files of vm.
+ * vm.h - the struct of a state, for the files of vm.
  *
  * The state's stack holds, from the bottom: the message handler, the
  * function that runs a call, the one that runs items, the one that encodes a
  * failure, and the function of the map in progress. They are pushed once.
  */
-#ifndef LP_VM_PRIVATE_H
-#define LP_VM_PRIVATE_H
+#ifndef LP_VM_VM_H
+#define LP_VM_VM_H
 
 #include "codec/codec.h"
 #include "vm/items.h"

@@ -1,5 +1,5 @@
-/* future.c - waiting for one future, and what it came to. */
-#include "api/private.h"
+/* futures.c - waiting for one future, and what it came to. */
+#include "api/api.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -113,24 +113,87 @@ int lp_outcome_push(lua_State *L, lp_executor *executor, lp_phase phase,
     return LP_FAILED;
 }
 
+/* The address is the key of the table of what manual futures hold. */
+static const char values_key;
+
+/* Push the table: address of a task -> its values or error. */
+static void push_values(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &values_key) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &values_key);
+}
+
+/* Push what a manual future was set to: see lpool_future_push. */
+static int push_manual(lua_State *L, lp_task *task, lp_phase phase, int *count)
+{
+    luaL_checkstack(L, 4, "results");
+    push_values(L);
+    lua_rawgetp(L, -1, task);
+    lua_remove(L, -2);
+    int values = lua_gettop(L);
+    if (phase == LP_RAISED) {
+        lua_rawgeti(L, values, 1);
+        lua_rawgeti(L, values, 2);
+        lua_remove(L, values);
+        return LP_FAILED;
+    }
+    lua_getfield(L, values, "n");
+    *count = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    luaL_checkstack(L, *count, "results");
+    for (int i = 1; i <= *count; i++) lua_rawgeti(L, values, i);
+    lua_remove(L, values);
+    return LP_OK;
+}
+
+/* Push what task came to. */
+int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
+{
+    lp_phase phase = (lp_phase)(lp_task_state(task) & LP_PHASE);
+    if (task->manual && (phase == LP_FINISHED || phase == LP_RAISED))
+        return push_manual(L, task, phase, count);
+    size_t length;
+    const uint8_t *bytes = lp_task_outcome(task, &length);
+    return lp_outcome_push(L, task->executor, phase, bytes, length, count);
+}
+
 int lpool_future_push(lua_State *L, lpool_future *future, int *count)
 {
     lp_task *task = lp_task_inner(future);
-    uint32_t state = lp_task_state(task);
-    if (!lp_phase_is_done(state)) return LP_INVALID;
+    if (!lp_phase_is_done(lp_task_state(task))) return LP_INVALID;
     if (!atomic_load_explicit(&task->seen, memory_order_relaxed))
         atomic_store_explicit(&task->seen, 1, memory_order_relaxed);
-    size_t length;
-    const uint8_t *bytes = lp_task_outcome(task, &length);
-    return lp_outcome_push(L, task->executor, (lp_phase)(state & LP_PHASE),
-                           bytes, length, count);
+    return lp_caller_push_outcome(L, task, count);
 }
 
-const char *lpool_future_outcome_type(const lpool_future *future)
+void lpool_future_forget(lua_State *L, lpool_future *future)
+{
+    if (!lp_task_inner(future)->manual) return;
+    push_values(L);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, future);
+    lua_pop(L, 1);
+}
+
+const char *lpool_future_outcome_type(lua_State *L,
+                                      const lpool_future *future)
 {
     const lp_task *task = lp_task_inner(future);
     uint32_t phase = lp_task_state(task) & LP_PHASE;
     if (phase != LP_FINISHED && phase != LP_RAISED) return "table";
+    if (task->manual) {
+        push_values(L);
+        lua_rawgetp(L, -1, task);
+        lua_rawgeti(L, -1, 1);
+        lua_getfield(L, -2, "n");
+        const char *type = luaL_typename(L, -2);
+        if (phase == LP_FINISHED && lua_tointeger(L, -1) == 0) type = "nothing";
+        lua_pop(L, 4);
+        return type;
+    }
     size_t length;
     const uint8_t *bytes = lp_task_outcome(task, &length);
     lp_reader reader = {bytes, bytes + length, NULL, 0};
@@ -192,13 +255,13 @@ bool lpool_future_worker(const lpool_future *future, char *name, size_t size)
 /* ---- waiting ---- */
 
 /* One that ends without a word to park on, or with callbacks to be run. */
-static int wait_in_mailbox(lua_State *L, lp_context *context, lp_task *task,
+static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
                            int64_t deadline)
 {
     lp_mailbox mailbox;
-    lp_mailbox_init(&mailbox, &context->pool->host);
+    lp_mailbox_init(&mailbox, &caller->pool->host);
     if (lp_mailbox_expect(&mailbox, task) != LP_OK) return LP_NOMEM;
-    int status = lp_context_wait(L, context, lp_context_has_mail, &mailbox,
+    int status = lp_caller_wait(L, caller, lp_caller_has_mail, &mailbox,
                                  deadline);
     lp_mailbox_clear(&mailbox);
     return status;
@@ -208,24 +271,24 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
 {
     lp_task *task = lp_task_inner(future);
     if (lp_phase_is_done(lp_task_state(task))) return LP_OK;
-    lp_context *context = lp_context_of(L);
+    lp_caller *caller = lp_caller_of(L);
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);
         uint32_t expected;
         int status;
-        if (context->mailbox.count > 0 || task->manual) {
+        if (caller->mailbox.count > 0 || task->manual) {
             if (lp_phase_is_done(lp_task_state(task))) return LP_OK;
-            status = wait_in_mailbox(L, context, task, deadline);
+            status = wait_in_mailbox(L, caller, task, deadline);
         } else {
             if (!lp_task_listen(task, &expected)) return LP_OK;
-            status = lp_context_park(context, &lp_task_cell(task)->state,
+            status = lp_caller_park(caller, &lp_task_cell(task)->state,
                                      expected, deadline);
         }
         if (lp_phase_is_done(lp_task_state(task)) && status != LP_INTERRUPTED)
             return LP_OK;
         if (status == LP_INTERRUPTED) {
-            lp_context_interrupted(L, context);
+            lp_caller_interrupted(L, caller);
         } else if (status != LP_OK) {
             return status;
         }
@@ -236,8 +299,8 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
 
 int lpool_future_new(lua_State *L, lpool_future **future)
 {
-    lp_context *context = lp_context_of(L);
-    lp_executor *manual = lp_pool_manual(context->pool);
+    lp_caller *caller = lp_caller_of(L);
+    lp_executor *manual = lp_pool_manual(caller->pool);
     lp_task *task = NULL;
     if (!manual) return LP_NOMEM;
     int status = lp_executor_make_manual(manual, &task);
@@ -251,38 +314,40 @@ int lpool_future_set_running(lpool_future *future)
     return task->manual ? lp_task_set_running(task) : LP_INVALID;
 }
 
-/* Encode count values from first as messages of so many values each. */
-static int settle(lua_State *L, lpool_future *future, lp_phase phase,
-                  int first, int count, lp_role role)
+/* Keep the table of values on top for the future, and end it. */
+static int settle(lua_State *L, lpool_future *future, lp_phase phase)
 {
-    lp_context *context = lp_context_of(L);
     lp_task *task = lp_task_inner(future);
-    if (!task->manual || lp_phase_is_done(lp_task_state(task)))
-        return LP_INVALID;
-    lp_buffer *buffer = lp_context_open_buffer(L, context);
-    int status = lp_encode(L, first, count, role, buffer, NULL);
-    if (status == LP_OK && phase == LP_RAISED) {
-        luaL_traceback(L, L, NULL, 1);
-        status = lp_encode(L, lua_gettop(L), 1, role, buffer, NULL);
-        lua_pop(L, 1);
-    }
-    if (status == LP_OK) status = lp_task_settle(task, phase, buffer);
-    lp_context_close_buffer(L, context, buffer);
-    return status;
+    push_values(L);
+    lua_insert(L, -2);
+    lua_rawsetp(L, -2, task);
+    lua_pop(L, 1);
+    return lp_task_settle(task, phase);
 }
 
 int lpool_future_set_result(lua_State *L, lpool_future *future, int count)
 {
     int first = lua_gettop(L) - count + 1;
-    int status = settle(L, future, LP_FINISHED, first, count, LP_ROLE_RESULTS);
-    if (status == LP_OK) lua_settop(L, first - 1);
-    return status;
+    lp_task *task = lp_task_inner(future);
+    if (!task->manual || lp_phase_is_done(lp_task_state(task)))
+        return LP_INVALID;
+    lua_createtable(L, count, 1);
+    lua_insert(L, first);
+    for (int i = count; i >= 1; i--) lua_rawseti(L, first, i);
+    lua_pushinteger(L, count);
+    lua_setfield(L, first, "n");
+    return settle(L, future, LP_FINISHED);
 }
 
 int lpool_future_set_error(lua_State *L, lpool_future *future)
 {
-    int first = lua_gettop(L);
-    int status = settle(L, future, LP_RAISED, first, 1, LP_ROLE_ERROR);
-    if (status == LP_OK) lua_settop(L, first - 1);
-    return status;
+    lp_task *task = lp_task_inner(future);
+    if (!task->manual || lp_phase_is_done(lp_task_state(task)))
+        return LP_INVALID;
+    lua_createtable(L, 2, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 1);
+    luaL_traceback(L, L, NULL, 1);
+    lua_rawseti(L, -2, 2);
+    return settle(L, future, LP_RAISED);
 }
