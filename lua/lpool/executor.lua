@@ -18,14 +18,11 @@ local thread_options = {
   preload = { type = "names" },
 }
 
--- The serial kind has one worker, whatever max_workers says.
+-- The serial kind has one worker, which nothing can replace.
 local serial_options = {
-  max_workers = { type = "count" },
-  thread_name_prefix = { type = "string" },
   initializer = { type = "function" },
   initargs = { type = "table" },
   finalizer = { type = "function" },
-  preload = { type = "names" },
 }
 
 -- Tail-called by the constructors, so that the caller of this is the user's code.
@@ -103,21 +100,6 @@ local function is_callable(value)
   return type(value) == "function" or type(metatable) == "table" and metatable.__call ~= nil
 end
 
--- Reads a sequence or range one by one; `spread` says that each item is a list of arguments.
-local function items_of(input, spread)
-  local i, count = 0, range.is_range(input) and input.count or input.n or #input
-  return function()
-    if i < count then
-      i = i + 1
-      local item = input[i]
-      if spread then
-        return table.unpack(item, 1, item.n or #item)
-      end
-      return item
-    end
-  end
-end
-
 -- Tail-called by the methods, so that the caller of this is the user's code.
 local function run_map(self, fn, input, given, spread, name)
   if not is_callable(fn) then
@@ -137,18 +119,8 @@ local function run_map(self, fn, input, given, spread, name)
     strict = wish.buffersize ~= nil,
   })
   if lazy then
-    if is_list then
-      input = items_of(input, spread)
-    elseif spread then
-      local lists = input
-      input = function()
-        local list = lists()
-        if list ~= nil then
-          return table.unpack(list, 1, list.n or #list)
-        end
-      end
-    end
-    core.read_from(results, input)
+    local count = is_list and (range.is_range(input) and input.count or input.n or #input)
+    core.read_from(results, input, count, spread)
   elseif range.is_range(input) then
     core.add_range(results, input.first, input.step, input.count)
   else

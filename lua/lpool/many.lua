@@ -8,15 +8,15 @@ local many = {
   ALL_COMPLETED = "ALL_COMPLETED",
 }
 
--- The futures of a list, of a table keyed by futures, or of an iterator, as a list without
--- duplicates.
-local function collect(futures, name)
+-- The futures of a list, of a table keyed by futures, or of an iterator, as a list; without
+-- duplicates unless `all`.
+local function collect(futures, name, all)
   local list, known = {}, {}
   local function add(future, where)
     if not core.is_future(future) then
       error(("%s: %s is no future but a %s"):format(name, where, type(future)), 4)
     end
-    if not known[future] then
+    if all or not known[future] then
       known[future] = true
       list[#list + 1] = future
     end
@@ -148,7 +148,7 @@ end
 -- @param futures a list, a table keyed by futures, or an iterator function
 -- @return a future
 function many.gather(futures)
-  local list = collect(futures, "gather")
+  local list = collect(futures, "gather", true)
   local target = core.Future()
   local results, left = { n = #list }, #list
   if left == 0 then

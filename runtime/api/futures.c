@@ -270,7 +270,11 @@ static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
 int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
 {
     lp_task *task = lp_task_inner(future);
-    if (lp_phase_is_done(lp_task_state(task))) return LP_OK;
+    if (lp_phase_is_done(lp_task_state(task))) {
+        if (lp_host_has_news(lp_executor_host(task->executor)))
+            lpool_dispatch(L);
+        return LP_OK;
+    }
     lp_caller *caller = lp_caller_of(L);
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {

@@ -5,6 +5,12 @@
 
 #include <string.h>
 
+/*
+ * Tables that the function brings along are copied for each item, unless
+ * that is so much that a batch of items shares one copy.
+ */
+#define FRESH_TABLES 4096u
+
 #define HEADER 8u /* of an item that is a message: its length, times four */
 
 int lpool_map_open(lua_State *L, lpool_executor *executor,
@@ -28,7 +34,8 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
         map->serial = 1 + atomic_fetch_add(&caller->pool->host.maps, 1);
         map->chunk = config->chunk;
         map->ordered = config->ordered;
-        map->assigns = info.assigns;
+        map->assigns = info.assigns || (info.tables &&
+                                        buffer->length <= FRESH_TABLES);
         map->form = LP_FORM_INTEGERS;
         map->head = *buffer;
         lp_buffer_init(buffer);

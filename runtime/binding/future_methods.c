@@ -31,7 +31,6 @@ static bool is_done(const lpool_future *future)
 static void wait(lua_State *L, lpool_future *future, int index)
 {
     int64_t timeout = lp_check_timeout(L, index);
-    if (is_done(future)) return;
     int status = lpool_future_wait(L, future, timeout);
     if (status == LPOOL_ETIMEOUT)
         lp_raise(L, "TimeoutError", "future #%d not done after %f seconds",

@@ -19,10 +19,14 @@
 /* Submit items that were read when there are so many. */
 #define READ_GROUP 256u
 
-/* User values: 1 the iterator, 2 the executor. */
+/* User values: 1 the iterator, or the list that is read; 2 the executor. */
 typedef struct results {
     lpool_map *map;    /* NULL when closed */
-    bool reads;        /* the iterator may have more */
+    bool reads;        /* the input may have more */
+    bool spread;       /* each item is a list of arguments */
+    int refused;       /* why the executor took no more of it; or 0 */
+    lua_Integer next;  /* of a list: the next element to read */
+    lua_Integer count; /* of a list: its elements; -1: an iterator */
     bool strict;       /* the window is the caller's */
     uint64_t window;
     int64_t timeout;   /* as given */
@@ -44,39 +48,63 @@ static void close_results(results *self, bool cancel)
 
 /* ---- reading the iterator ---- */
 
-/* Submit what was read. */
-static void flush(lua_State *L, results *self)
+/*
+ * Submit what was read. If the executor takes no more, what it took before
+ * is still delivered.
+ */
+static void flush(results *self)
 {
     int status = lpool_map_flush(self->map);
     if (status == LPOOL_OK) return;
-    lua_getiuservalue(L, 1, 2);
-    lpool_executor *executor = lpool_test_executor(L, -1);
-    close_results(self, true);
-    lp_raise_status(L, status, executor);
+    self->refused = status;
+    self->reads = false;
 }
 
-/* Read one item; false at the end of the input. The iterator may raise. */
+/* An item could not be read: what has not begun shall not. */
+static int fail_reading(lua_State *L, results *self, int status)
+{
+    close_results(self, true);
+    if (status == LUA_OK) return lua_error(L);
+    return lp_raise_status(L, status, NULL);
+}
+
+/* Add the values above top as an item. */
+static void add_item(lua_State *L, results *self, int top)
+{
+    int status;
+    if (self->spread && lua_istable(L, top + 1)) {
+        lua_settop(L, top + 1);
+        lua_createtable(L, 1, 0); /* a list of this one list */
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, 1);
+        status = lpool_map_add_list(L, self->map, top + 1, 1, 1, true);
+    } else {
+        status = lpool_map_add(L, self->map, lua_gettop(L) - top);
+    }
+    if (status != LPOOL_OK) fail_reading(L, self, status);
+    lua_settop(L, top);
+}
+
+/* Read one item; false at the end of the input, which may raise. */
 static bool read_item(lua_State *L, results *self)
 {
     int top = lua_gettop(L);
+    if (!self->reads) return false;
     lua_getiuservalue(L, 1, 1);
-    if (lua_pcall(L, 0, LUA_MULTRET, 0) != LUA_OK) {
-        /* What has not begun shall not. */
-        close_results(self, true);
-        lua_error(L);
+    if (self->count >= 0) {
+        self->reads = self->next < self->count;
+        if (self->reads) {
+            lua_geti(L, -1, ++self->next); /* may be a range */
+            lua_replace(L, top + 1);
+        }
+    } else {
+        if (lua_pcall(L, 0, LUA_MULTRET, 0) != LUA_OK)
+            fail_reading(L, self, LUA_OK);
+        self->reads = lua_gettop(L) > top && !lua_isnil(L, top + 1);
     }
-    int count = lua_gettop(L) - top;
-    if (count == 0 || lua_isnil(L, top + 1)) {
-        lua_settop(L, top);
-        self->reads = false;
-        return false;
-    }
-    int status = lpool_map_add(L, self->map, count);
-    if (status != LPOOL_OK) {
-        close_results(self, true);
-        lp_raise_status(L, status, NULL);
-    }
-    return true;
+    if (self->reads) add_item(L, self, top);
+    lua_settop(L, top);
+    return self->reads;
 }
 
 /* Read ahead as far as the window allows, or until a result is there. */
@@ -95,12 +123,12 @@ static void read_ahead(lua_State *L, results *self)
         int64_t now = lpool_now();
         bool late = now - started > READ_NANOSECONDS;
         if (!late && ++gathered < READ_GROUP) continue;
-        flush(L, self);
+        flush(self);
         if (late && lpool_map_is_ready(self->map)) return;
         gathered = 0;
         started = now;
     }
-    flush(L, self);
+    flush(self);
 }
 
 /* ---- the next item ---- */
@@ -113,6 +141,15 @@ static int raise_timeout(lua_State *L, results *self)
                     "the map timed out after %f seconds; %d results were not "
                     "taken",
                     lp_seconds(self->timeout), unfinished);
+}
+
+/* The executor took no more of the input, and all that it took is delivered. */
+static int raise_refusal(lua_State *L, results *self)
+{
+    int status = self->refused;
+    close_results(self, true);
+    lua_getiuservalue(L, 1, 2);
+    return lp_raise_status(L, status, lpool_test_executor(L, -1));
 }
 
 /* How long the next item may take; 0 past the deadline. */
@@ -142,6 +179,7 @@ static int results_call(lua_State *L)
         lua_replace(L, 2);
         return count + 1;
     }
+    if (status == LPOOL_OK && self->refused) return raise_refusal(L, self);
     if (status == LPOOL_OK) return 1; /* all were taken */
     if (status == LPOOL_EFAILED) return lp_raise_failure(L);
     if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
@@ -164,6 +202,7 @@ static int results_totable(lua_State *L)
         if (status == LPOOL_EFAILED) return lp_raise_failure(L);
         if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
         if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
+        if (number == 0 && self->refused) return raise_refusal(L, self);
         if (number == 0) break;
         lua_settop(L, count > 0 ? 3 : 2); /* only the first result */
         taken++;
@@ -263,11 +302,15 @@ static int add_list(lua_State *L)
     return finish_adding(L, self, status);
 }
 
-/* core.read_from(results, iterator) */
+/*
+ * core.read_from(results, input, count, spread): an iterator, or a list or
+ * range of so many elements
+ */
 static int read_from(lua_State *L)
 {
     results *self = check_results(L, 1);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    self->count = lua_isinteger(L, 3) ? lua_tointeger(L, 3) : -1;
+    self->spread = lua_toboolean(L, 4);
     lua_settop(L, 2);
     lua_setiuservalue(L, 1, 1);
     self->reads = true;

@@ -51,6 +51,7 @@ void lp_codec_open(lua_State *L, const lp_codec_config *config);
 typedef struct lp_message_info {
     bool assigns; /* some function in it assigns to its upvalues or to a
                      global that travels with it */
+    bool tables;  /* some table in it travels by value */
 } lp_message_info;
 
 /* How the positions of a message are named when one cannot cross. */

@@ -296,6 +296,7 @@ static int encode_object(lua_State *L, lp_encoder *E, int t, int depth)
 /* Encode the table at t for the first time. */
 static int encode_new_table(lua_State *L, lp_encoder *E, int t, int depth)
 {
+    if (E->parent < 0) E->tables = true;
     luaL_checkstack(L, LEVEL_SLOTS, NULL);
     if (lua_getmetatable(L, t)) return encode_object(L, E, t, depth);
     if (depth < E->limit) return encode_fields(L, E, t, depth, true);

@@ -6,6 +6,7 @@
 #include "codec/scalar.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 /* Where things are on the stack, from the function on. */
 enum { RECORD = 2, NAMES, ENVIRONMENT, NAME, VALUE };
@@ -97,6 +98,13 @@ static int encode_global(lua_State *L, lp_encoder *E, int f, bool reset,
     return lp_culprit_add(E, status, "global", lua_tostring(L, f + NAME));
 }
 
+/* A function that requires is to find what its sender would find. */
+static bool names_require(lua_State *L, int f)
+{
+    const char *name = lua_tostring(L, f + NAME);
+    return name[0] == 'r' && strcmp(name, "require") == 0;
+}
+
 int lp_environment_encode(lua_State *L, lp_encoder *E, int f,
                           const lp_prototype *prototype, int depth)
 {
@@ -113,6 +121,7 @@ int lp_environment_encode(lua_State *L, lp_encoder *E, int f,
         push_global(L, f, foreign);
         bool standard = is_standard(L, E, f, global);
         if (global->assigned && !standard) E->assigns = true;
+        if (standard && names_require(L, f)) E->needs_paths = true;
         if (global->read && (!standard || was_sent(L, E, f))) {
             int status = encode_global(L, E, f, standard, depth);
             if (status != LP_OK) return status;

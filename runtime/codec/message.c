@@ -226,6 +226,7 @@ int lp_encode(lua_State *L, int first, int count, lp_role role, lp_buffer *out,
     E->base = base;
     E->out = out;
     E->assigns = false;
+    E->tables = false;
     E->needs_paths = false;
     E->hunted = NULL;
     E->parent = -1;
@@ -233,7 +234,7 @@ int lp_encode(lua_State *L, int first, int count, lp_role role, lp_buffer *out,
     E->call = ++codec->calls;
 
     int status = encode_call(L, E, &row);
-    if (info) info->assigns = E->assigns;
+    if (info) *info = (lp_message_info){E->assigns, E->tables};
     lua_settop(L, base + LP_BASE_TOP);
     if (status == LP_UNSENDABLE) lp_culprit_push(L, E);
     give_back(L, E);

@@ -188,11 +188,14 @@ static void add_module(lua_State *L, lp_codec *codec, int names, int top)
     consider(L, names);
 }
 
+/* Which modules a scan is for. */
+typedef enum extent { NEW_MODULES, ALL_MODULES, ONE_MODULE } extent;
+
 /*
- * Go through package.loaded for modules that names does not have yet, or for
- * all of them. [-0, +0, m]
+ * Go through package.loaded, for modules that have no path yet, for all, or
+ * for the one at an address. [-0, +0, m]
  */
-static void scan(lua_State *L, lp_encoder *E, bool all)
+static void scan(lua_State *L, lp_encoder *E, extent which, const void *one)
 {
     int top = lua_gettop(L);
     int names = top + 1;
@@ -201,16 +204,19 @@ static void scan(lua_State *L, lp_encoder *E, bool all)
     lp_context_slot(L, E->base + LP_BASE_CONTEXT, LP_SLOT_NAMES);
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushnil(L);
-    while (lua_next(L, top + 2)) {
+    for (; lua_next(L, top + 2); lua_settop(L, top + 3)) {
         size_t length;
-        bool fits = (lua_istable(L, top + 4) || lua_iscfunction(L, top + 4)) &&
-                    lua_type(L, top + 3) == LUA_TSTRING &&
-                    strlen(lua_tolstring(L, top + 3, &length)) == length;
+        if (which == ONE_MODULE && lua_topointer(L, top + 4) != one) continue;
+        if (!lua_istable(L, top + 4) && !lua_iscfunction(L, top + 4)) continue;
+        if (lua_type(L, top + 3) != LUA_TSTRING ||
+            strlen(lua_tolstring(L, top + 3, &length)) != length) {
+            continue;
+        }
         lua_pushvalue(L, top + 4);
         bool known = lua_rawget(L, names) != LUA_TNIL;
         lua_settop(L, top + 4);
-        if (fits && (all || !known)) add_module(L, E->codec, names, top + 4);
-        lua_settop(L, top + 3);
+        if (known && which == NEW_MODULES) continue;
+        add_module(L, E->codec, names, top + 4);
     }
     lua_settop(L, top);
 }
@@ -231,7 +237,7 @@ static int look_up(lua_State *L, lp_encoder *E, int index)
     if (push_name(L, E, index) != LUA_TNIL) return lua_type(L, -1);
 
     lua_pop(L, 1);
-    scan(L, E, false);
+    scan(L, E, ONE_MODULE, lua_topointer(L, index));
     if (push_name(L, E, index) != LUA_TNIL) return lua_type(L, -1);
     lp_context_slot(L, E->base + LP_BASE_CONTEXT, LP_SLOT_NAMES);
     lua_pushvalue(L, index);
@@ -269,7 +275,7 @@ bool lp_names_push_path(lua_State *L, lp_encoder *E, int index)
     for (int i = 0; i < 3; i++) {
         if (push_name(L, E, index) == LUA_TSTRING) return true;
         lua_pop(L, 1);
-        if (i < 2) scan(L, E, i == 1);
+        if (i < 2) scan(L, E, i == 0 ? NEW_MODULES : ALL_MODULES, NULL);
     }
     return false;
 }

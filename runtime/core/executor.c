@@ -70,6 +70,7 @@ bool lp_executor_is_unused(lp_executor *executor)
 {
     if (atomic_load(&executor->owners) != 0) return false;
     lp_lock_enter(&executor->lock);
+    if (executor->orphan) lp_executor_sweep_groups_locked(executor);
     bool unused = executor->live == 0 && executor->live_tasks == 0 &&
                   executor->live_groups == 0;
     lp_lock_leave(&executor->lock);
@@ -183,9 +184,7 @@ static int start_next_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
     return start_locked(executor, number);
 }
 
-/* Have as many workers as the work asks for and the executor may have. */
-static int start_needed_locked(lp_executor *executor)
-    LP_HOLDS(&executor->lock)
+int lp_executor_start_needed_locked(lp_executor *executor)
 {
     while (executor->live < executor->max_workers &&
            outstanding_locked(executor) > executor->live) {
@@ -194,6 +193,36 @@ static int start_needed_locked(lp_executor *executor)
         if (status != LP_OK) return executor->live > 0 ? LP_OK : status;
     }
     return LP_OK;
+}
+
+/* No worker will come for what is queued: the queue lets go of it. */
+static void empty_queue_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock)
+{
+    lp_control *control = &executor->control;
+    uint32_t entry;
+    uint64_t position;
+    while (lp_queue_take(&control->queue, &entry, 1, &position) > 0) {
+        if (entry & LP_QUEUE_GROUP) {
+            lp_group *group = lp_table_at(&control->groups,
+                                          entry & ~LP_QUEUE_GROUP);
+            (void)lp_queue_remove(&control->queue, position);
+            atomic_fetch_and(&group->state, ~LP_QUEUED);
+        } else {
+            lp_control_unqueue(control, entry);
+        }
+    }
+    for (uint32_t i = 0; i < atomic_load(&control->workers); i++) {
+        lp_record *record = lp_table_at(&control->records, i);
+        entry = atomic_exchange(&record->inbox, 0);
+        while (entry) {
+            lp_cell *cell = lp_table_at(&control->cells, entry - 1);
+            uint32_t next = atomic_load(&cell->next);
+            lp_control_unqueue(control, entry - 1);
+            entry = next;
+        }
+    }
+    if (executor->orphan) lp_executor_sweep_groups_locked(executor);
 }
 
 void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
@@ -210,12 +239,14 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
         int status = LP_OK;
         if (atomic_load(&record->inbox) != 0)
             status = start_locked(executor, number);
-        if (status == LP_OK) status = start_needed_locked(executor);
+        if (status == LP_OK) status = lp_executor_start_needed_locked(executor);
         if (status != LP_OK && executor->live == 0)
             lp_executor_break_locked(executor, "a worker could not be started");
     }
+    if (executor->live == 0 && atomic_load(&control->mode) == LP_MODE_STOP)
+        empty_queue_locked(executor);
     lp_lock_leave(&executor->lock);
-    lp_bell_ring(&host->bell);
+    lp_bell_ring(&host->bell); /* for who waits, and for who reaps */
 }
 
 bool lp_executor_has_ended(lp_executor *executor)
@@ -233,7 +264,7 @@ void lp_executor_join(lp_executor *executor)
 
 /* ---- accepting ---- */
 
-static int check_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
+int lp_executor_check_locked(lp_executor *executor)
 {
     if (executor->broken) return LP_BROKEN;
     return atomic_load(&executor->control.mode) == LP_MODE_OPEN ? LP_OK
@@ -243,7 +274,7 @@ static int check_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
 int lp_executor_check(lp_executor *executor)
 {
     lp_lock_enter(&executor->lock);
-    int status = check_locked(executor);
+    int status = lp_executor_check_locked(executor);
     lp_lock_leave(&executor->lock);
     return status;
 }
@@ -263,6 +294,19 @@ static int take_handles(lp_handles **handles, lp_buffer *parcel)
     return LP_OK;
 }
 
+/* A second reference to each of the parcel's handles, for one more slot. */
+static int copy_handles(lp_handles **handles, const lp_buffer *parcel)
+{
+    lp_buffer copy;
+    lp_buffer_init(&copy);
+    int status = LP_OK;
+    for (size_t i = 0; i < parcel->handle_count && status == LP_OK; i++)
+        status = lp_buffer_add_handle(&copy, parcel->handles[i]);
+    if (status == LP_OK) status = take_handles(handles, &copy);
+    lp_buffer_clear(&copy);
+    return status;
+}
+
 /* A task with its parcel in place, not yet to be found by anybody. */
 static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
                             const lp_task_about *about, lp_task **task)
@@ -270,7 +314,7 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
 {
     lp_place place = 0;
     lp_control *control = &executor->control;
-    int status = check_locked(executor);
+    int status = lp_executor_check_locked(executor);
     if (status == LP_OK && parcel->length > LP_SLOT_INLINE)
         status = lp_arena_alloc(control->parcels, parcel->length, &place);
     if (status != LP_OK) return status;
@@ -334,8 +378,7 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
     int status = make_task_locked(executor, parcel, about, task);
     if (status != LP_OK) {
         lp_lock_leave(&executor->lock);
-        if (handles) lp_handles_free(handles->items, handles->count);
-        lp_free(handles);
+        lp_handles_drop(handles);
         return status;
     }
     lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
@@ -346,11 +389,11 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
         lp_lock_leave(&executor->lock);
         memcpy(bytes, parcel->bytes, parcel->length);
         lp_lock_enter(&executor->lock);
-        status = check_locked(executor);
+        status = lp_executor_check_locked(executor);
     }
     if (status == LP_OK && executor->live < executor->max_workers) {
         executor->accepted++; /* as if it were queued already */
-        status = start_needed_locked(executor);
+        status = lp_executor_start_needed_locked(executor);
         executor->accepted--;
     }
     if (status == LP_OK) status = accept_locked(executor, *task, NULL);
@@ -374,15 +417,20 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
 {
     lp_control *control = &executor->control;
     *count = 0;
-    if (parcel->handle_count > 0) return LP_INVALID;
     lp_lock_enter(&executor->lock);
-    int status = check_locked(executor);
+    int status = lp_executor_check_locked(executor);
     for (uint32_t i = 0; i < executor->max_workers && status == LP_OK; i++) {
+        lp_handles *handles = NULL;
         if (!executor->alive[i]) status = start_locked(executor, i);
+        if (status == LP_OK) status = copy_handles(&handles, parcel);
         if (status == LP_OK)
             status = make_task_locked(executor, parcel, about, &tasks[i]);
-        if (status != LP_OK) break;
+        if (status != LP_OK) {
+            lp_handles_drop(handles);
+            break;
+        }
         lp_slot *slot = lp_table_at(&control->slots, tasks[i]->number);
+        slot->handles = handles;
         if (parcel->length > LP_SLOT_INLINE)
             memcpy(lp_arena_at(control->parcels, slot->at.parcel),
                    parcel->bytes, parcel->length);
@@ -400,190 +448,6 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
     return status;
 }
 
-/* ---- groups ---- */
-
-static int pop_group_locked(lp_executor *executor, uint32_t *number)
-    LP_HOLDS(&executor->lock)
-{
-    if (executor->free_group_count > 0) {
-        *number = executor->free_groups[--executor->free_group_count];
-        return LP_OK;
-    }
-    lp_table *groups = &executor->control.groups;
-    if (groups->count >= LP_GROUPS) return LP_NOMEM;
-    if (executor->free_group_room <= groups->count) {
-        /* Room to free every group that there is. */
-        uint32_t room = 2 * groups->count + 16;
-        uint32_t *stack = lp_realloc(executor->free_groups,
-                                     room * sizeof(*stack));
-        if (!stack) return LP_NOMEM;
-        executor->free_groups = stack;
-        executor->free_group_room = room;
-    }
-    return lp_table_add(groups, number);
-}
-
-static bool group_is_done(const lp_group *group)
-{
-    return atomic_load(&group->remaining) == 0 &&
-           !(atomic_load(&group->state) & LP_QUEUED);
-}
-
-/* Drop the group's memory; its number is free again. */
-static void free_group_locked(lp_executor *executor, uint32_t number)
-    LP_HOLDS(&executor->lock)
-{
-    lp_group *group = lp_table_at(&executor->control.groups, number);
-    lp_address address = atomic_exchange(&group->pieces, 0);
-    while (address) {
-        lp_arena *arena = executor->arenas[address >> LP_PLACE_BITS];
-        lp_place place = address & (((lp_place)1 << LP_PLACE_BITS) - 1);
-        lp_piece *piece = lp_arena_at(arena, place);
-        address = piece->next;
-        lp_arena_return(arena, place);
-    }
-    lp_arena_drop(executor->control.parcels, group->block);
-    group->block = 0;
-    if (group->handles) {
-        lp_handles_free(group->handles->items, group->handles->count);
-        lp_free(group->handles);
-        group->handles = NULL;
-    }
-    executor->free_groups[executor->free_group_count++] = number;
-    executor->live_groups--;
-}
-
-/* Free the groups whose owner has gone and that are done by now. */
-static void sweep_orphans_locked(lp_executor *executor)
-    LP_HOLDS(&executor->lock)
-{
-    uint32_t *link = &executor->orphan;
-    while (*link) {
-        uint32_t number = *link - 1;
-        lp_group *group = lp_table_at(&executor->control.groups, number);
-        if (group_is_done(group)) {
-            *link = group->orphan;
-            free_group_locked(executor, number);
-        } else {
-            link = &group->orphan;
-        }
-    }
-}
-
-int lp_executor_new_group(lp_executor *executor, uint32_t *number)
-{
-    lp_lock_enter(&executor->lock);
-    int status = check_locked(executor);
-    if (executor->orphan) sweep_orphans_locked(executor);
-    if (status == LP_OK) status = pop_group_locked(executor, number);
-    if (status == LP_OK) {
-        lp_group *group = lp_table_at(&executor->control.groups, *number);
-        atomic_store(&group->claimed, UINT32_MAX);
-        atomic_store(&group->remaining, 0);
-        atomic_store(&group->cancelled, 0);
-        atomic_store(&group->state, 0);
-        atomic_store(&group->cost, 0);
-        atomic_store(&group->count, 0);
-        group->block = 0;
-        group->handles = NULL;
-        group->items_length = group->head_length = 0;
-        group->form = LP_FORM_MESSAGES;
-        executor->live_groups++;
-    }
-    lp_lock_leave(&executor->lock);
-    return status;
-}
-
-int lp_executor_fill_group(lp_executor *executor, uint32_t number,
-                           const lp_group_content *content)
-{
-    lp_control *control = &executor->control;
-    lp_group *group = lp_table_at(&control->groups, number);
-    size_t index = content->index_count * sizeof(uint64_t);
-    size_t size = index + content->items_length + content->head_length;
-    lp_lock_enter(&executor->lock);
-    int status = lp_arena_alloc(control->parcels, size, &group->block);
-    lp_lock_leave(&executor->lock);
-    if (status != LP_OK) {
-        group->block = 0;
-        return status;
-    }
-    uint8_t *block = lp_arena_at(control->parcels, group->block);
-    if (index > 0) memcpy(block, content->index, index);
-    if (content->items_length > 0)
-        memcpy(block + index, content->items, content->items_length);
-    memcpy(block + index + content->items_length, content->head,
-           content->head_length);
-    group->items_length = content->items_length;
-    group->head_length = content->head_length;
-    return LP_OK;
-}
-
-int lp_executor_queue_group(lp_executor *executor, uint32_t number,
-                            uint32_t count)
-{
-    lp_control *control = &executor->control;
-    lp_group *group = lp_table_at(&control->groups, number);
-    lp_lock_enter(&executor->lock);
-    int status = check_locked(executor);
-    if (status == LP_OK) {
-        executor->accepted += count;
-        status = start_needed_locked(executor);
-        if (status != LP_OK) executor->accepted -= count;
-    }
-    if (status == LP_OK) {
-        atomic_store(&group->count, count);
-        atomic_store(&group->remaining, count);
-        atomic_fetch_or(&group->state, LP_QUEUED);
-        atomic_store(&group->claimed, 0); /* from now on it can be claimed */
-        status = lp_queue_put(&control->queue, number | LP_QUEUE_GROUP);
-        if (status != LP_OK) {
-            executor->accepted -= count;
-            atomic_store(&group->claimed, UINT32_MAX);
-            atomic_store(&group->remaining, 0);
-            atomic_fetch_and(&group->state, ~LP_QUEUED);
-        }
-    }
-    lp_lock_leave(&executor->lock);
-    if (status != LP_OK) return status;
-    if (executor->kind->run_queued) {
-        executor->kind->run_queued(executor->self);
-    } else {
-        lp_idle_wake_one(&control->idle);
-    }
-    return LP_OK;
-}
-
-/* What is not claimed will not be done. */
-static void cancel_group_locked(lp_executor *executor, lp_group *group)
-    LP_HOLDS(&executor->lock)
-{
-    uint32_t unclaimed = lp_group_cancel(group);
-    executor->settled += unclaimed;
-    if (unclaimed > 0)
-        lp_group_account(group, unclaimed, executor->control.bell);
-}
-
-void lp_executor_drop_group(lp_executor *executor, uint32_t number,
-                            bool cancel)
-{
-    lp_group *group = lp_table_at(&executor->control.groups, number);
-    lp_host *host = executor->host;
-    lp_lock_enter(&executor->lock);
-    if (cancel && atomic_load(&group->remaining) > 0)
-        cancel_group_locked(executor, group);
-    if (group_is_done(group)) {
-        free_group_locked(executor, number);
-    } else {
-        group->orphan = executor->orphan;
-        executor->orphan = number + 1;
-    }
-    bool last = executor->live_groups == 0 &&
-                atomic_load(&executor->owners) == 0;
-    lp_lock_leave(&executor->lock);
-    if (last) lp_host_reap(host);
-}
-
 /* ---- the end ---- */
 
 static void cancel_pending_locked(lp_executor *executor, lp_phase phase)
@@ -591,12 +455,7 @@ static void cancel_pending_locked(lp_executor *executor, lp_phase phase)
 {
     for (uint32_t i = 0; i < executor->tasks.count; i++)
         lp_task_settle_locked(lp_table_at(&executor->tasks, i), phase);
-    lp_table *groups = &executor->control.groups;
-    for (uint32_t i = 0; i < groups->count; i++) {
-        lp_group *group = lp_table_at(groups, i);
-        if (atomic_load(&group->remaining) > 0)
-            cancel_group_locked(executor, group);
-    }
+    lp_executor_cancel_groups_locked(executor);
 }
 
 static void set_mode_locked(lp_executor *executor, lp_mode mode)
@@ -605,6 +464,8 @@ static void set_mode_locked(lp_executor *executor, lp_mode mode)
     lp_control *control = &executor->control;
     if (atomic_load(&control->mode) < (uint32_t)mode)
         atomic_store(&control->mode, mode);
+    if (executor->live == 0 && mode == LP_MODE_STOP)
+        empty_queue_locked(executor);
     lp_idle_wake_all(&control->idle);
 }
 

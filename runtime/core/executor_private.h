@@ -48,6 +48,22 @@ void lp_task_free(lp_task *task);
 int lp_task_new_locked(lp_executor *executor, lp_task **task)
     LP_HOLDS(&executor->lock);
 
+/* 0 if it takes work, LP_CLOSED or LP_BROKEN. */
+int lp_executor_check_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
+/* Have as many workers as the work asks for and the executor may have. */
+int lp_executor_start_needed_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
+/* Free the groups whose owner has gone and that are done by now. */
+void lp_executor_sweep_groups_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
+/* Cancel what no worker has claimed of any group. */
+void lp_executor_cancel_groups_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
 /* See lp_executor_break. */
 void lp_executor_break_locked(lp_executor *executor, const char *text)
     LP_HOLDS(&executor->lock);

@@ -9,6 +9,7 @@ int lp_host_init(lp_host *host)
 {
     atomic_init(&host->bell.word, 0);
     atomic_init(&host->collected, 0);
+    atomic_init(&host->arrivals, 0);
     atomic_init(&host->serial, 0);
     atomic_init(&host->threads, 0);
     atomic_init(&host->maps, 0);
@@ -100,6 +101,7 @@ void lp_host_collect(lp_host *host,
             look(context, task);
         lp_task_free(task);
     }
+    lp_host_reap(host);
 }
 
 /* The next executor that nothing refers to any more, out of the list. */

@@ -15,6 +15,13 @@
 #include "core/executor_private.h"
 #include "core/mailbox.h"
 
+void lp_handles_drop(lp_handles *handles)
+{
+    if (!handles) return;
+    lp_handles_free(handles->items, handles->count);
+    lp_free(handles);
+}
+
 static lp_slot *slot_of(const lp_task *task)
 {
     return lp_table_at(&task->executor->control.slots, task->number);
@@ -95,10 +102,7 @@ void lp_task_free(lp_task *task)
     lp_host *host = executor->host;
     lp_lock_leave(&executor->lock);
 
-    if (handles) {
-        lp_handles_free(handles->items, handles->count);
-        lp_free(handles);
-    }
+    lp_handles_drop(handles);
     if (last) lp_host_reap(host);
 }
 

@@ -46,6 +46,9 @@ typedef struct lp_handles {
     lp_handle *items;
 } lp_handles;
 
+/* Release the handles and free the list; NULL is allowed. */
+void lp_handles_drop(lp_handles *handles);
+
 typedef struct lp_slot {
     uint64_t length;     /* of the parcel in bytes */
     lp_handles *handles; /* owned by the task; NULL if it has none */

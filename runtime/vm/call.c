@@ -71,6 +71,8 @@ void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
         outcome->ending = LP_RETURNED;
     }
     lua_settop(L, LP_AT_TOP);
+    /* An executor that only the garbage here holds could never end. */
+    if (handle_count > 0) lua_gc(L, LUA_GCCOLLECT);
     outcome->bytes = state->buffer.bytes;
     outcome->length = state->buffer.length;
 }
