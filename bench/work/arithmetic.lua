@@ -23,3 +23,16 @@ local function seconds(workers)
 end
 
 print("speedup", seconds(1) / seconds(2))
+
+-- What the machine gives at this moment: as many processes of lua5.4. If that
+-- is less than two, others use it, and no pool can do better.
+local command = "lua5.4 -e 'local s = 0 for i = 1, 20000000 do s = (s + i * i) % 1000003 end'"
+
+local function shell_seconds(line)
+  local start = lpool.now()
+  assert(os.execute(line))
+  return lpool.now() - start
+end
+
+local one_by_one = shell_seconds(command .. "; " .. command)
+print("machine", one_by_one / shell_seconds(command .. " & " .. command .. "; wait"))

@@ -7,8 +7,8 @@
  *
  * A message is a row of values encoded together: shared parts and cycles
  * keep their identity within it. Functions whose first parameter is a
- * lua_State may raise memory errors, and those of user code in
- * __serialize and __deserialize; all else is a status.
+ * lua_State may raise memory errors; all else is a status, and so are errors
+ * of user code in __serialize, __deserialize and required modules.
  */
 #ifndef LP_CODEC_CODEC_H
 #define LP_CODEC_CODEC_H

@@ -51,8 +51,8 @@ typedef struct lp_encoder {
     lp_buffer *out;
 
     /* The call as a whole. */
-    uint64_t call;      /* its number */
-    bool assigns;       /* see lp_message_info, as the next */
+    uint64_t call; /* its number */
+    bool assigns;  /* see lp_message_info, as the next */
     bool tables;
     bool needs_paths;   /* something must be required by file */
     const void *hunted; /* the class whose place we look for, or NULL */

@@ -141,6 +141,7 @@ static int list_globals(lua_State *L, const lp_encoder *E,
     for (size_t i = 0; i < count; i++) {
         lp_access access;
         memcpy(&access, accesses->bytes + i * sizeof(access), sizeof(access));
+        if (access.length >= LP_SHARED_STRING) continue; /* absurd */
         lua_pushlstring(L, access.name, access.length);
         lua_pushvalue(L, -1);
         lua_rawget(L, top + 2);

@@ -15,7 +15,8 @@
 #include "base/lock.h"
 
 typedef struct lp_idle {
-    _Alignas(64) _Atomic uint32_t sleepers; /* declared, or asleep */
+    char apart[64]; /* from what is written all the time */
+    _Atomic uint32_t sleepers; /* declared, or asleep */
     _Atomic uint32_t waking;                /* a wake-up is under way */
     _Atomic uint32_t event;                 /* the word they sleep on */
     _Atomic uint32_t nappers; /* will look again soon without being woken */

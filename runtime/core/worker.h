@@ -28,7 +28,8 @@ typedef enum lp_mode {
 
 /* What one worker shows to the host and to the other workers. */
 typedef struct lp_record {
-    _Alignas(64) _Atomic uint64_t ended; /* tasks and items done with */
+    char apart[64];         /* from the record of the worker before */
+    _Atomic uint64_t ended; /* tasks and items done with */
     _Atomic uint64_t items; /* claimed of a group, not begun; see worker.c */
     _Atomic uint32_t begun; /* entries of batch that are no longer there */
     _Atomic uint32_t taken; /* entries of batch */

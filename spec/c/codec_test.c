@@ -938,6 +938,118 @@ static void test_memory_failures(void)
     }
 }
 
+/* Decode the next message in a state and check that it is text. */
+static void expect(lua_State *L, lp_reader *reader, const char *peek,
+                   const char *text)
+{
+    int count = 0;
+
+    CHECK(strcmp(lp_decode_peek(reader), peek) == 0);
+    CHECK(lp_decode(L, reader, &count) == LP_OK && count == 1);
+    CHECK(strcmp(luaL_tolstring(L, -1, NULL), text) == 0);
+    lua_settop(L, 0);
+}
+
+static void test_several_messages(void)
+{
+    pair p;
+    open_pair(&p);
+    lua_State *L = p.main;
+    lua_pushinteger(L, 7);
+    lua_pushliteral(L, "seven");
+    lua_pushboolean(L, true);
+    for (int i = 1; i <= 3; i++)
+        CHECK(lp_encode(L, i, 1, LP_ROLE_ERROR, &p.out, NULL) == LP_OK);
+    CHECK(lp_encode(L, 1, 0, LP_ROLE_RESULTS, &p.out, NULL) == LP_OK);
+
+    lp_reader reader = {p.out.bytes, p.out.bytes + p.out.length, NULL, 0};
+    int count = -1;
+    expect(p.worker, &reader, "number", "7");
+    expect(p.worker, &reader, "string", "seven");
+    expect(p.worker, &reader, "boolean", "true");
+    CHECK(strcmp(lp_decode_peek(&reader), "nothing") == 0);
+    CHECK(lp_decode(p.worker, &reader, &count) == LP_OK && count == 0);
+    CHECK(reader.at == reader.end);
+    CHECK(lp_decode(p.worker, &reader, &count) == LP_CORRUPT);
+    CHECK(lua_gettop(p.worker) == 1 && lua_isstring(p.worker, 1));
+    close_pair(&p);
+}
+
+/* Carry what the chunk returns from one state to the other, as a global. */
+static void hand_on(lua_State *from, lua_State *to, const char *chunk,
+                    const char *name)
+{
+    lp_buffer out = {0};
+    int count;
+
+    lua_settop(from, 0);
+    CHECK(luaL_dostring(from, chunk) == LUA_OK);
+    CHECK(lp_encode(from, 1, 1, LP_ROLE_RESULTS, &out, NULL) == LP_OK);
+    lp_reader reader = {out.bytes, out.bytes + out.length, NULL, 0};
+    CHECK(lp_decode(to, &reader, &count) == LP_OK && count == 1);
+    lua_setglobal(to, name);
+    lp_buffer_clear(&out);
+}
+
+static void expect_true(lua_State *L, const char *chunk)
+{
+    if (luaL_dostring(L, chunk) != LUA_OK || !lua_toboolean(L, -1)) {
+        fprintf(stderr, "not true: %s\n", chunk);
+        failures++;
+    }
+    lua_settop(L, 0);
+}
+
+/* A class goes on from worker to worker, and home again. */
+static void test_class_in_three_states(void)
+{
+    pair p;
+    open_pair(&p);
+    lua_State *third = luaL_newstate();
+    open_state(&p, third, true);
+    hand_on(p.main, p.worker,
+            "P = { __index = {} } P.__index.v = 1\n"
+            "return setmetatable({ 1 }, P)",
+            "o");
+    hand_on(p.worker, third, "return o", "o");
+    hand_on(p.worker, third, "return setmetatable({ 2 }, getmetatable(o))",
+            "q");
+    expect_true(third, "return getmetatable(o) == getmetatable(q)");
+    hand_on(third, p.main, "return q", "back");
+    expect_true(p.main, "return getmetatable(back) == P and back[1] == 2");
+
+    /* As a value, it is brought up to date everywhere but at home. */
+    hand_on(p.main, third, "P.__index.v = 5 return P", "C");
+    expect_true(third, "return C == getmetatable(o) and o.v == 5");
+    hand_on(third, p.worker, "C.__index.v = 6 return C", "C");
+    expect_true(p.worker, "return C == getmetatable(o) and o.v == 6");
+    hand_on(third, p.main, "return C", "C");
+    expect_true(p.main, "return C == P and back.v == 5");
+    lua_close(third);
+    close_pair(&p);
+    CHECK(lp_alloc_live() == 0);
+}
+
+/* A state that does nothing but decode does not grow without end. */
+static void test_garbage_is_collected(void)
+{
+    pair p;
+    open_pair(&p);
+    lua_State *L = p.main;
+    int count;
+    CHECK(luaL_dostring(L, "local t = {} for i = 1, 20000 do\n"
+                           "t[i] = { i } end return t") == LUA_OK);
+    CHECK(lp_encode(L, 1, 1, LP_ROLE_ARGUMENTS, &p.out, NULL) == LP_OK);
+    for (int i = 0; i < 200; i++) {
+        lp_reader reader = {p.out.bytes, p.out.bytes + p.out.length, NULL, 0};
+        CHECK(lp_decode(p.worker, &reader, &count) == LP_OK);
+        lua_settop(p.worker, 0);
+    }
+    CHECK(lua_gc(p.worker, LUA_GCCOUNT) < 20 * 1024);
+    CHECK(lua_gc(p.worker, LUA_GCISRUNNING) == 1);
+    close_pair(&p);
+}
+
 static void test_library(void)
 {
     lp_library *library = lp_library_new();
@@ -971,6 +1083,9 @@ int main(int argc, char **argv)
 {
     test_library();
     run_tests();
+    test_several_messages();
+    test_class_in_three_states();
+    test_garbage_is_collected();
     test_memory_failures();
     test_corrupt_input(argc > 1 ? atoi(argv[1]) : 100000);
     if (failures == 0) printf("codec: all well\n");

@@ -41,8 +41,8 @@ local function program(load, seconds, source)
   helper.limit(seconds + 10)
   local result = helper.run(measures .. source,
     { args = ("%d %s"):format(load, full), limit = seconds })
-  assert.are.equal("ok\n", result.out, result.err)
-  assert.are.equal("", result.err)
+  assert.are.equal("", result.err:sub(1, 2000))
+  assert.are.equal("ok\n", result.out)
   assert.are.equal(0, result.code)
 end
 
@@ -50,6 +50,7 @@ describe("thread pools under load #slow:", function()
   it("leave nothing behind after 1000 executors", function()
     program(load_of(1000), 120, [[
       local function round(i)
+        if i % 20 == 0 then collectgarbage() end
         if i % 4 == 0 then -- left to the collector
           lpool.ThreadPoolExecutor(2):submit(math.max, i)
         elseif i % 4 == 1 then -- left by an error
@@ -244,19 +245,30 @@ describe("thread pools under load #slow:", function()
   end)
 
   it("start 1000 workers that all work at once", function()
+    -- Tasks block in the opening of a pipe, for which nobody needs to poll.
     program(load_of(1000), 120, [[
-      local gates = require "spec.support.gate"
-      local gate <close> = gates.new()
+      local pipe = os.tmpname()
+      os.remove(pipe)
+      assert(os.execute("mkfifo " .. pipe))
       local start, before = resident(), threads()
-      local ex <close> = lpool.ThreadPoolExecutor(LOAD)
-      for i = 1, LOAD do ex:submit(gates.hold, gate.path) end
-      gate:await(LOAD)
-      assert(threads() >= before + LOAD)
-      assert(not FULL or resident() - start < 80 << 20, resident() - start .. " bytes")
-      gate:open()
-      ex:shutdown()
+      local futures = {}
+      do
+        local ex <close> = lpool.ThreadPoolExecutor(LOAD)
+        for i = 1, LOAD do
+          futures[i] = ex:submit(function() io.open(pipe):close() return i end)
+        end
+        for i = 1, LOAD do
+          while not futures[i]:running() do lpool.sleep(0.001) end
+        end
+        local now, grown = threads(), resident() - start
+        local writer = io.open(pipe, "r+")
+        for i = 1, LOAD do assert(futures[i]:result() == i) end
+        writer:close()
+        os.remove(pipe)
+        assert(now >= before + LOAD, now .. " threads")
+        assert(not FULL or grown < 80 << 20, grown .. " bytes more")
+      end
       assert(threads() <= before + 1)
-      os.remove(gate.path) os.remove(gate.path .. ".open")
       print("ok")
     ]])
   end)
