@@ -11,16 +11,6 @@
 /* Its address is the key of the context in the registry. */
 static const char context_key;
 
-static const char *const events[] = {
-    "__index",       "__newindex", "__call", "__tostring",  "__name",
-    "__gc",          "__close",    "__mode", "__metatable", "__len",
-    "__eq",          "__lt",       "__le",   "__concat",    "__pairs",
-    "__add",         "__sub",      "__mul",  "__div",       "__mod",
-    "__pow",         "__unm",      "__idiv", "__band",      "__bor",
-    "__bxor",        "__bnot",     "__shl",  "__shr",       "__serialize",
-    "__deserialize",
-};
-
 lp_codec *lp_context_push(lua_State *L)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key);
@@ -61,7 +51,6 @@ static void open_slots(lua_State *L, int context)
     open_slot(L, context, LP_SLOT_ARRIVED, NULL);
     open_slot(L, context, LP_SLOT_CLASSES, "k");
     open_slot(L, context, LP_SLOT_KEYS, "v");
-    open_slot(L, context, LP_SLOT_EVENTS, NULL);
     open_slot(L, context, LP_SLOT_PATHS, NULL);
 }
 
@@ -70,7 +59,8 @@ void lp_codec_open(lua_State *L, const lp_codec_config *config)
     int context = lua_gettop(L) + 1;
 
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    lp_prototype_check(L);
+    /* Workers run the same Lua as the state that opened the host. */
+    if (!config->worker) lp_prototype_check(L);
 
     lp_codec *codec = lua_newuserdatauv(L, sizeof(*codec), LP_SLOT_COUNT);
     memset(codec, 0, sizeof(*codec));
@@ -86,12 +76,5 @@ void lp_codec_open(lua_State *L, const lp_codec_config *config)
     lp_context_mark(codec, codec->globals);
     lua_pop(L, 1);
     lp_standard_record(L, context);
-    lp_context_slot(L, context, LP_SLOT_EVENTS);
-    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-        lua_pushstring(L, events[i]);
-        lua_pushboolean(L, true);
-        lua_rawset(L, -3);
-    }
-    lua_pop(L, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
 }

@@ -26,7 +26,6 @@ typedef enum lp_slot {
     LP_SLOT_ARRIVED,       /* name -> global as it came */
     LP_SLOT_CLASSES,       /* metatable -> lp_class; weak keys */
     LP_SLOT_KEYS,          /* key of class -> metatable; weak values */
-    LP_SLOT_EVENTS,        /* name of metamethod -> true */
     LP_SLOT_PATHS,         /* the strings of the search paths last kept */
     LP_SLOT_ENCODER,       /* the spare encoder */
     LP_SLOT_COUNT = LP_SLOT_ENCODER,

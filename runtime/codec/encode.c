@@ -168,7 +168,7 @@ static int encode_surveyed(lua_State *L, lp_encoder *E, int t, int depth,
                            bool ask)
 {
     lp_survey survey;
-    lp_shape_survey(L, E, t, &survey);
+    lp_shape_survey(L, t, &survey);
     int status = ask ? second_thoughts(L, E, t, &survey) : LP_OK;
     if (status != LP_OK) return status;
 
@@ -269,7 +269,7 @@ static int look_inside(lua_State *L, lp_encoder *E, int top)
 {
     lp_survey survey;
 
-    lp_shape_survey(L, E, top, &survey);
+    lp_shape_survey(L, top, &survey);
     return second_thoughts(L, E, top, &survey);
 }
 

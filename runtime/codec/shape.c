@@ -34,20 +34,26 @@ static bool equal(const lp_shape *a, const lp_shape *b)
            memcmp(a->keys, b->keys, a->count * sizeof(a->keys[0])) == 0;
 }
 
-/* Whether the string at index is the name of a metamethod. */
-static bool is_event(lua_State *L, const lp_encoder *E, int index,
-                     const char *name)
+static const char *const events[] = {
+    "__index",       "__newindex", "__call", "__tostring",  "__name",
+    "__gc",          "__close",    "__mode", "__metatable", "__len",
+    "__eq",          "__lt",       "__le",   "__concat",    "__pairs",
+    "__add",         "__sub",      "__mul",  "__div",       "__mod",
+    "__pow",         "__unm",      "__idiv", "__band",      "__bor",
+    "__bxor",        "__bnot",     "__shl",  "__shr",       "__serialize",
+    "__deserialize",
+};
+
+/* Whether name is that of a metamethod. */
+static bool is_event(const char *name)
 {
     if (name[0] != '_' || name[1] != '_') return false;
-    lp_context_slot(L, E->base + LP_BASE_CONTEXT, LP_SLOT_EVENTS);
-    lua_pushvalue(L, index);
-    bool found = lua_rawget(L, -2) != LUA_TNIL;
-    lua_pop(L, 2);
-    return found;
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        if (strcmp(name, events[i]) == 0) return true;
+    return false;
 }
 
-void lp_shape_survey(lua_State *L, const lp_encoder *E, int top,
-                     lp_survey *survey)
+void lp_shape_survey(lua_State *L, int top, lp_survey *survey)
 {
     lp_shape *shape = &survey->shape;
     bool more;
@@ -65,7 +71,7 @@ void lp_shape_survey(lua_State *L, const lp_encoder *E, int top,
         size_t length;
         const char *key = lua_tolstring(L, top + 1, &length);
         if (length > LP_SHAPE_NAME || strlen(key) != length) break;
-        if (is_event(L, E, top + 1, key)) survey->has_event = true;
+        if (is_event(key)) survey->has_event = true;
         survey->names[shape->count] = key;
         shape->keys[shape->count++] = lua_topointer(L, top + 1);
     }

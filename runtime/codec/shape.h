@@ -20,8 +20,7 @@ typedef struct lp_survey {
 } lp_survey;
 
 /* Survey the table at top. [-0, +0, -] */
-void lp_shape_survey(lua_State *L, const lp_encoder *E, int top,
-                     lp_survey *survey);
+void lp_shape_survey(lua_State *L, int top, lp_survey *survey);
 
 /* Whether the table at top has a raw __index. [-0, +0, -] */
 bool lp_shape_has_index(lua_State *L, int top);

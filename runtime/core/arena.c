@@ -51,9 +51,9 @@ typedef struct segment {
     size_t size;
 } segment;
 
-struct lp_arena {
+/* What an arena has from its first block on: most workers' never have one. */
+typedef struct parts {
     _Atomic(segment *) groups[GROUPS]; /* grow only; read by anyone */
-    _Atomic uint64_t returned;         /* list of blocks that came home */
 
     /* The writer's. */
     uint32_t segments;   /* numbers given out; 1 is the first */
@@ -63,6 +63,11 @@ struct lp_arena {
     size_t kept_large;   /* bytes in free blocks with own segments */
     lp_place spare;      /* numbers of unmapped segments, as places */
     lp_place free[CLASSES];
+} parts;
+
+struct lp_arena {
+    _Atomic(parts *) parts;    /* NULL before the first block */
+    _Atomic uint64_t returned; /* list of blocks that came home */
 };
 
 /* The least class whose blocks hold size bytes, header included. */
@@ -83,31 +88,45 @@ static size_t class_size(uint32_t class)
 
 lp_arena *lp_arena_new(void)
 {
-    lp_arena *arena = lp_calloc(1, sizeof(*arena));
-    if (!arena) return NULL;
-    arena->next_size = FIRST_SEGMENT;
-    return arena;
+    return lp_calloc(1, sizeof(lp_arena));
+}
+
+static parts *parts_of(const lp_arena *arena)
+{
+    /* Acquire; pairs with the release in make_parts. */
+    return atomic_load_explicit(&arena->parts, memory_order_acquire);
+}
+
+static int make_parts(lp_arena *arena)
+{
+    parts *made = lp_calloc(1, sizeof(*made));
+    if (!made) return LP_NOMEM;
+    made->next_size = FIRST_SEGMENT;
+    atomic_store_explicit(&arena->parts, made, memory_order_release);
+    return LP_OK;
 }
 
 static segment *segment_of(const lp_arena *arena, uint32_t number)
 {
     /* Acquire; pairs with the release in new_segment. */
-    segment *group = atomic_load_explicit(&arena->groups[number >> GROUP_BITS],
-                                          memory_order_acquire);
+    segment *group = atomic_load_explicit(
+        &parts_of(arena)->groups[number >> GROUP_BITS], memory_order_acquire);
     return &group[number & (GROUP_SIZE - 1)];
 }
 
 void lp_arena_free(lp_arena *arena)
 {
     if (!arena) return;
-    for (uint32_t i = 0; i < GROUPS; i++) {
-        segment *group = atomic_load(&arena->groups[i]);
+    parts *own = parts_of(arena);
+    for (uint32_t i = 0; own && i < GROUPS; i++) {
+        segment *group = atomic_load(&own->groups[i]);
         for (uint32_t j = 0; group && j < GROUP_SIZE; j++) {
             if (atomic_load(&group[j].memory))
                 munmap(atomic_load(&group[j].memory), group[j].size);
         }
         lp_free(group);
     }
+    lp_free(own);
     lp_free(arena);
 }
 
@@ -132,15 +151,16 @@ static lp_place make_place(uint32_t number, size_t offset)
 /* Map size bytes as a segment; gives its number. */
 static int new_segment(lp_arena *arena, size_t size, uint32_t *number)
 {
-    uint32_t chosen = (uint32_t)(arena->spare >> OFFSET_BITS);
-    if (chosen == 0) chosen = arena->segments + 1;
+    parts *own = parts_of(arena);
+    uint32_t chosen = (uint32_t)(own->spare >> OFFSET_BITS);
+    if (chosen == 0) chosen = own->segments + 1;
     if (chosen >= GROUPS * GROUP_SIZE) return LP_NOMEM;
 
     uint32_t index = chosen >> GROUP_BITS;
-    if (!atomic_load(&arena->groups[index])) {
+    if (!atomic_load(&own->groups[index])) {
         segment *group = lp_calloc(GROUP_SIZE, sizeof(*group));
         if (!group) return LP_NOMEM;
-        atomic_store_explicit(&arena->groups[index], group,
+        atomic_store_explicit(&own->groups[index], group,
                               memory_order_release);
     }
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -149,10 +169,10 @@ static int new_segment(lp_arena *arena, size_t size, uint32_t *number)
     if (size >= HUGE_PAGES) (void)madvise(memory, size, MADV_HUGEPAGE);
 
     segment *where = segment_of(arena, chosen);
-    if (arena->spare) {
-        arena->spare = (lp_place)where->size; /* the next spare number */
+    if (own->spare) {
+        own->spare = (lp_place)where->size; /* the next spare number */
     } else {
-        arena->segments = chosen;
+        own->segments = chosen;
     }
     where->size = size;
     atomic_store(&where->memory, memory);
@@ -163,11 +183,12 @@ static int new_segment(lp_arena *arena, size_t size, uint32_t *number)
 /* Unmap the segment of a large block and remember that its number is free. */
 static void end_segment(lp_arena *arena, uint32_t number)
 {
+    parts *own = parts_of(arena);
     segment *where = segment_of(arena, number);
     munmap(atomic_load(&where->memory), where->size);
     atomic_store(&where->memory, NULL);
-    where->size = (size_t)arena->spare;
-    arena->spare = make_place(number, 0);
+    where->size = (size_t)own->spare;
+    own->spare = make_place(number, 0);
 }
 
 /* A block with a segment of its own. */
@@ -186,23 +207,24 @@ static int alloc_large(lp_arena *arena, uint32_t class, lp_place *place)
 /* Cut a block off the current segment, or off a new one. */
 static int alloc_small(lp_arena *arena, uint32_t class, lp_place *place)
 {
+    parts *own = parts_of(arena);
     size_t size = class_size(class);
-    bool fits = arena->current != 0 &&
-                segment_of(arena, arena->current)->size - arena->cut >= size;
+    bool fits = own->current != 0 &&
+                segment_of(arena, own->current)->size - own->cut >= size;
     if (!fits) {
-        while (arena->next_size < 4 * size) arena->next_size *= 2;
+        while (own->next_size < 4 * size) own->next_size *= 2;
         uint32_t number;
-        int status = new_segment(arena, arena->next_size, &number);
+        int status = new_segment(arena, own->next_size, &number);
         if (status != LP_OK) return status;
-        arena->current = number;
-        arena->cut = 0;
-        if (arena->next_size < LAST_SEGMENT) arena->next_size *= 2;
+        own->current = number;
+        own->cut = 0;
+        if (own->next_size < LAST_SEGMENT) own->next_size *= 2;
     }
-    *place = make_place(arena->current, arena->cut + sizeof(header));
-    arena->cut += size;
+    *place = make_place(own->current, own->cut + sizeof(header));
+    own->cut += size;
     header *head = header_of(arena, *place);
     head->class = class;
-    head->segment = arena->current;
+    head->segment = own->current;
     return LP_OK;
 }
 
@@ -221,18 +243,20 @@ static void collect_returned(lp_arena *arena)
 
 int lp_arena_alloc(lp_arena *arena, size_t size, lp_place *place)
 {
-    if (size > (size_t)1 << 40) return LP_NOMEM;
+    if (size > (size_t)1 << 35) return LP_NOMEM;
+    if (!parts_of(arena) && make_parts(arena) != LP_OK) return LP_NOMEM;
+    parts *own = parts_of(arena);
     uint32_t class = class_of(size + sizeof(header));
     assert(class < CLASSES);
 
-    if (!arena->free[class]) collect_returned(arena);
-    lp_place found = arena->free[class];
+    if (!own->free[class]) collect_returned(arena);
+    lp_place found = own->free[class];
     if (found) {
         header *head = header_of(arena, found);
-        arena->free[class] = atomic_load_explicit(&head->next,
+        own->free[class] = atomic_load_explicit(&head->next,
                                                   memory_order_relaxed);
         if (class_size(class) >= OWN_SEGMENT)
-            arena->kept_large -= class_size(class);
+            own->kept_large -= class_size(class);
         *place = found;
         return LP_OK;
     }
@@ -244,18 +268,19 @@ int lp_arena_alloc(lp_arena *arena, size_t size, lp_place *place)
 void lp_arena_drop(lp_arena *arena, lp_place place)
 {
     if (!place) return;
+    parts *own = parts_of(arena);
     header *head = header_of(arena, place);
     size_t size = class_size(head->class);
     if (size >= OWN_SEGMENT) {
-        if (arena->kept_large + size > KEPT_LARGE) {
+        if (own->kept_large + size > KEPT_LARGE) {
             end_segment(arena, head->segment);
             return;
         }
-        arena->kept_large += size;
+        own->kept_large += size;
     }
-    atomic_store_explicit(&head->next, arena->free[head->class],
+    atomic_store_explicit(&head->next, own->free[head->class],
                           memory_order_relaxed);
-    arena->free[head->class] = place;
+    own->free[head->class] = place;
 }
 
 void lp_arena_return(lp_arena *arena, lp_place place)

@@ -1,12 +1,16 @@
 --- Runs Lua programs in an lpool of their own.
 -- For what may crash or end the process, and for what a user sees: output,
 -- exit code, time.
+local lfs = require "lfs"
 local temporary = require "spec.support.temporary"
 
 local child = {}
 
---- The program under test.
+--- The program under test, by a path that holds in any folder.
 child.program = os.getenv("LPOOL_PROGRAM") or "./lpool"
+if child.program:find("^[^/].*/") then
+  child.program = lfs.currentdir() .. "/" .. child.program
+end
 
 local PATIENCE = tonumber(os.getenv("LPOOL_PATIENCE")) or 1
 
