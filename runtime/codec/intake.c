@@ -10,6 +10,7 @@
 #include "codec/arrival.h"
 #include "codec/codec.h"
 #include "codec/lookup.h"
+#include "codec/plain.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -188,6 +189,7 @@ int lp_decode(lua_State *L, lp_reader *reader, int *count)
     lp_decoder D;
     int base = lua_gettop(L);
 
+    if (lp_plain_decode(L, reader, count)) return LP_OK;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     lp_codec *codec = lp_context_push(L);
     if (!codec) return luaL_error(L, "this state has no codec");

@@ -12,6 +12,7 @@
 #include "codec/codec.h"
 #include "codec/culprit.h"
 #include "codec/names.h"
+#include "codec/plain.h"
 #include "codec/shape.h"
 
 #include <lauxlib.h>
@@ -217,6 +218,10 @@ int lp_encode(lua_State *L, int first, int count, lp_role role, lp_buffer *out,
     const lp_row row = {first, count, role};
     int base = lua_gettop(L);
 
+    if (lp_plain_encode(L, first, count, out)) {
+        if (info) *info = (lp_message_info){0};
+        return LP_OK;
+    }
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     lp_codec *codec = lp_context_push(L);
     if (!codec) return luaL_error(L, "this state has no codec");

@@ -38,7 +38,7 @@ typedef enum lp_phase {
 #define LP_POKE 65536u   /* added to wake a parked thread for no reason */
 
 #define LP_SLOT_INLINE 32u
-#define LP_CELL_INLINE 24u
+#define LP_CELL_INLINE 32u
 
 /* Handles of a parcel: only between threads of one process. */
 typedef struct lp_handles {

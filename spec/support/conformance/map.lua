@@ -247,12 +247,14 @@ return function(kind)
   end
 
   it("runs the items of a chunk on one worker", function()
-    local ex <close> = make { max_workers = 3 }
-    local names = ex:map(function()
-      return lpool.worker().name
-    end, lpool.range(1, 12), { chunksize = 4 }):totable()
-    for i = 1, 12 do
-      assert.are.equal(names[(i - 1) // 4 * 4 + 1], names[i])
+    for _ = 1, 100 do
+      local ex <close> = make { max_workers = 3 }
+      local names = ex:map(function()
+        return lpool.worker().name
+      end, lpool.range(1, 12), { chunksize = 4 }):totable()
+      for i = 1, 12 do
+        assert.are.equal(names[(i - 1) // 4 * 4 + 1], names[i])
+      end
     end
   end)
 
