@@ -129,6 +129,8 @@ lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
 void lp_caller_close_buffer(lua_State *L, lp_caller *caller,
                              lp_buffer *buffer)
 {
+    lp_buffer_reset(buffer);
+    buffer->memory = NULL;
     if (buffer == &caller->buffer) {
         caller->buffer_busy = false;
         /* Do not sit on the memory of one large parcel for ever. */

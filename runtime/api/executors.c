@@ -292,6 +292,7 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
     lp_caller_collect(L, caller);
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
+    buffer->memory = lp_executor_memory(inner);
     int status = lp_encode(L, first, nargs + 1, LP_ROLE_CALL, buffer, NULL);
     lp_task *task = NULL;
     if (status == LP_OK)

@@ -14,10 +14,23 @@ void lp_buffer_init(lp_buffer *buffer)
     memset(buffer, 0, sizeof(*buffer));
 }
 
+/* Free the bytes, wherever they are. */
+static void free_bytes(lp_buffer *buffer)
+{
+    if (buffer->place) {
+        buffer->memory->drop(buffer->memory->owner, buffer->place);
+    } else {
+        lp_free(buffer->bytes);
+    }
+    buffer->place = 0;
+    buffer->bytes = NULL;
+    buffer->capacity = 0;
+}
+
 void lp_buffer_clear(lp_buffer *buffer)
 {
     lp_handles_free(buffer->handles, buffer->handle_count);
-    lp_free(buffer->bytes);
+    free_bytes(buffer);
     lp_buffer_init(buffer);
 }
 
@@ -33,7 +46,37 @@ void lp_buffer_reset(lp_buffer *buffer)
 
     buffer->handle_count = 0;
     buffer->length = 0;
+    if (buffer->place) free_bytes(buffer);
     release_all(buffer->handles, count);
+}
+
+uint64_t lp_buffer_take_place(lp_buffer *buffer)
+{
+    uint64_t place = buffer->place;
+
+    if (!place) return 0;
+    buffer->place = 0;
+    buffer->bytes = NULL;
+    buffer->length = buffer->capacity = 0;
+    return place;
+}
+
+/* Go on in a block of the buffer's memory. */
+static int grow_in_memory(lp_buffer *buffer, size_t capacity)
+{
+    uint64_t place;
+    void *bytes;
+    size_t length = buffer->length;
+    int status = buffer->memory->take(buffer->memory->owner, capacity, &place,
+                                      &bytes);
+
+    if (status != LP_OK) return status;
+    if (length > 0) memcpy(bytes, buffer->bytes, length);
+    free_bytes(buffer);
+    buffer->place = place;
+    buffer->bytes = bytes;
+    buffer->capacity = capacity;
+    return LP_OK;
 }
 
 int lp_buffer_grow(lp_buffer *buffer, size_t extra)
@@ -45,6 +88,9 @@ int lp_buffer_grow(lp_buffer *buffer, size_t extra)
     capacity += capacity < LARGE ? capacity : capacity / 4;
     if (capacity < needed) capacity = needed;
     if (capacity < SMALLEST) capacity = SMALLEST;
+
+    if (buffer->memory && capacity >= LP_BUFFER_LARGE)
+        return grow_in_memory(buffer, capacity);
 
     uint8_t *bytes = lp_realloc(buffer->bytes, capacity);
     if (!bytes) return LP_NOMEM;

@@ -25,7 +25,23 @@ struct lp_handle_kind {
     void (*release)(void *object);
 };
 
+/*
+ * Where a buffer may take large memory from, so that its bytes are written
+ * where they will be read and need not be copied once more.
+ */
+typedef struct lp_memory {
+    /* A block of at least size bytes. 0 or LP_NOMEM. */
+    int (*take)(void *owner, size_t size, uint64_t *place, void **bytes);
+    void (*drop)(void *owner, uint64_t place);
+    void *owner;
+} lp_memory;
+
+/* Buffers that have such a memory use it from this size on. */
+#define LP_BUFFER_LARGE ((size_t)64 << 10)
+
 typedef struct lp_buffer {
+    const lp_memory *memory; /* NULL: the heap serves for all sizes */
+    uint64_t place;          /* of bytes in that memory; 0: on the heap */
     uint8_t *bytes;
     size_t length;
     size_t capacity;
@@ -45,6 +61,12 @@ void lp_buffer_reset(lp_buffer *buffer);
 
 /* Make room for extra more bytes. 0 or LP_NOMEM, which changes nothing. */
 int lp_buffer_grow(lp_buffer *buffer, size_t extra);
+
+/*
+ * Give away the bytes, which are in the buffer's memory, and be empty; 0 if
+ * they are on the heap, and nothing has happened.
+ */
+uint64_t lp_buffer_take_place(lp_buffer *buffer);
 
 /* Append a handle, retained. 0 or LP_NOMEM. */
 int lp_buffer_add_handle(lp_buffer *buffer, lp_handle handle);

@@ -292,3 +292,20 @@ void lp_arena_return(lp_arena *arena, lp_place place)
         atomic_store(&head->next, first);
     } while (!atomic_compare_exchange_weak(&arena->returned, &first, place));
 }
+
+static int take(void *owner, size_t size, lp_place *place, void **bytes)
+{
+    int status = lp_arena_alloc(owner, size, place);
+    if (status == LP_OK) *bytes = lp_arena_at(owner, *place);
+    return status;
+}
+
+static void drop(void *owner, lp_place place)
+{
+    lp_arena_drop(owner, place);
+}
+
+lp_memory lp_arena_memory(lp_arena *arena)
+{
+    return (lp_memory){take, drop, arena};
+}

@@ -13,6 +13,8 @@
 #ifndef LP_CORE_ARENA_H
 #define LP_CORE_ARENA_H
 
+#include "base/buffer.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,5 +43,8 @@ void *lp_arena_at(const lp_arena *arena, lp_place place);
 /* Give a block back: by the writer, or by anyone else. 0 is allowed. */
 void lp_arena_drop(lp_arena *arena, lp_place place);
 void lp_arena_return(lp_arena *arena, lp_place place);
+
+/* The arena as a memory for its writer's buffers. */
+lp_memory lp_arena_memory(lp_arena *arena);
 
 #endif

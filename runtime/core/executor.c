@@ -16,6 +16,28 @@
 
 /* ---- life ---- */
 
+static int take_block(void *owner, size_t size, lp_place *place, void **bytes)
+{
+    lp_executor *executor = owner;
+    lp_arena *parcels = executor->control.parcels;
+    lp_lock_enter(&executor->lock);
+    int status = lp_arena_alloc(parcels, size, place);
+    lp_lock_leave(&executor->lock);
+    if (status != LP_OK) return status;
+    *bytes = lp_arena_at(parcels, *place);
+    lp_executor_retain(executor);
+    return LP_OK;
+}
+
+static void drop_block(void *owner, lp_place place)
+{
+    lp_executor *executor = owner;
+    lp_lock_enter(&executor->lock);
+    lp_arena_drop(executor->control.parcels, place);
+    lp_lock_leave(&executor->lock);
+    lp_executor_release(executor);
+}
+
 int lp_executor_open(const lp_executor_config *config, lp_executor **out)
 {
     lp_executor *executor = lp_calloc(1, sizeof(*executor));
@@ -34,6 +56,7 @@ int lp_executor_open(const lp_executor_config *config, lp_executor **out)
     executor->max_workers = config->max_workers;
     executor->alive = lp_calloc(config->max_workers, sizeof(uint8_t));
     executor->arenas = lp_calloc(config->max_workers, sizeof(lp_arena *));
+    executor->memory = (lp_memory){take_block, drop_block, executor};
     atomic_init(&executor->owners, 1);
     lp_list_init(&executor->in_host);
     if (lp_queue_init(&control->queue) != LP_OK || !control->parcels ||
@@ -47,6 +70,11 @@ int lp_executor_open(const lp_executor_config *config, lp_executor **out)
     lp_lock_leave(&config->host->lock);
     *out = executor;
     return LP_OK;
+}
+
+const lp_memory *lp_executor_memory(lp_executor *executor)
+{
+    return &executor->memory;
 }
 
 void lp_executor_retain(lp_executor *executor)
@@ -307,20 +335,24 @@ static int copy_handles(lp_handles **handles, const lp_buffer *parcel)
     return status;
 }
 
-/* A task with its parcel in place, not yet to be found by anybody. */
+/*
+ * A task with its parcel in place, not yet to be found by anybody. A parcel
+ * whose bytes are at adopted already stays there.
+ */
 static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
-                            const lp_task_about *about, lp_task **task)
+                            lp_place adopted, const lp_task_about *about,
+                            lp_task **task)
     LP_HOLDS(&executor->lock)
 {
-    lp_place place = 0;
+    lp_place place = adopted;
     lp_control *control = &executor->control;
     int status = lp_executor_check_locked(executor);
-    if (status == LP_OK && parcel->length > LP_SLOT_INLINE)
+    if (status == LP_OK && parcel->length > LP_SLOT_INLINE && !adopted)
         status = lp_arena_alloc(control->parcels, parcel->length, &place);
     if (status != LP_OK) return status;
     status = lp_task_new_locked(executor, task);
     if (status != LP_OK) {
-        lp_arena_drop(control->parcels, place);
+        if (!adopted) lp_arena_drop(control->parcels, place);
         return status;
     }
     (*task)->source = about->source;
@@ -375,7 +407,8 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
     if (take_handles(&handles, parcel) != LP_OK) return LP_NOMEM;
 
     lp_lock_enter(&executor->lock);
-    int status = make_task_locked(executor, parcel, about, task);
+    lp_place adopted = parcel->memory == &executor->memory ? parcel->place : 0;
+    int status = make_task_locked(executor, parcel, adopted, about, task);
     if (status != LP_OK) {
         lp_lock_leave(&executor->lock);
         lp_handles_drop(handles);
@@ -383,7 +416,9 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
     }
     lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
     slot->handles = handles;
-    if (parcel->length > LP_SLOT_INLINE) {
+    if (adopted) {
+        (void)lp_buffer_take_place(parcel); /* it is the slot's now */
+    } else if (parcel->length > LP_SLOT_INLINE) {
         /* Copy without the lock; the task is not to be found yet. */
         void *bytes = lp_arena_at(control->parcels, slot->at.parcel);
         lp_lock_leave(&executor->lock);
@@ -398,6 +433,7 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
     }
     if (status == LP_OK) status = accept_locked(executor, *task, NULL);
     lp_lock_leave(&executor->lock);
+    if (adopted) lp_executor_release(executor); /* as the buffer's owner */
 
     if (status != LP_OK) {
         lp_task_release(*task);
@@ -424,7 +460,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
         if (!executor->alive[i]) status = start_locked(executor, i);
         if (status == LP_OK) status = copy_handles(&handles, parcel);
         if (status == LP_OK)
-            status = make_task_locked(executor, parcel, about, &tasks[i]);
+            status = make_task_locked(executor, parcel, 0, about, &tasks[i]);
         if (status != LP_OK) {
             lp_handles_drop(handles);
             break;

@@ -71,6 +71,13 @@ int lp_executor_use_arena(lp_executor *executor, uint32_t worker);
 /* The arena of a worker's outcomes; it has been started. */
 lp_arena *lp_executor_arena(lp_executor *executor, uint32_t worker);
 
+/*
+ * The host's arena as a memory for buffers whose bytes will be submitted. A
+ * block that was taken keeps the executor alive until it is given back or
+ * submitted.
+ */
+const lp_memory *lp_executor_memory(lp_executor *executor);
+
 /* What people want to know of a task. */
 typedef struct lp_task_about {
     const char *source; /* where it was submitted; lives as the host does */

@@ -10,10 +10,11 @@
 struct lp_executor {
     lp_control control;
 
-    lp_host *host;                /* immutable, as the next three */
+    lp_host *host;                /* immutable, as the next four */
     const lp_executor_kind *kind;
     void *self;
     uint32_t max_workers;
+    lp_memory memory;
 
     lp_list in_host;              /* guarded by the host's lock */
     _Atomic uint32_t owners;

@@ -18,7 +18,7 @@
 
 /* A group holds at most this many items; there are at most this many. */
 #define LP_GROUP_ITEMS ((1u << 24) - 1)
-#define LP_GROUPS (1u << 16)
+#define LP_GROUPS (1u << 15)
 
 /* A block of some worker: the worker's number above the place. */
 typedef uint64_t lp_address;

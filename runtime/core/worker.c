@@ -10,10 +10,12 @@
  * way what is not begun can be had by others: a task of a batch by claiming
  * its cell, claimed items by halving the word that says which they are:
  *
- *      63        48 47        24 23         0
- *     +------------+------------+------------+
- *     |   group    |    next    |    end     |    0: none
- *     +------------+------------+------------+
+ *      63      62        48 47        24 23         0
+ *     +-------+------------+------------+------------+
+ *     | whole |   group    |    next    |    end     |    0: none
+ *     +-------+------------+------------+------------+
+ *
+ * Whole items are one chunk, by the wish of the caller, and not divided.
  *
  * A swap of that word succeeds only if exactly these items of this group are
  * still unbegun, so it does not matter how old the thief's view was.
@@ -87,7 +89,11 @@ static lp_phase store_outcome(lp_worker *worker, lp_cell *cell,
             memcpy(cell->at.bytes, outcome->bytes, outcome->length);
         return outcome->phase;
     }
-    lp_place place;
+    lp_place place = outcome->place;
+    if (place) {
+        cell->at.outcome = place;
+        return outcome->phase;
+    }
     if (lp_arena_alloc(worker->outcomes, outcome->length, &place) != LP_OK) {
         const lp_reason reason = {.cause = LP_CAUSE_MEMORY};
         cell->length = sizeof(reason);
@@ -154,6 +160,8 @@ static void run_task(lp_worker *worker, uint32_t number)
 
 /* ---- items ---- */
 
+#define WHOLE ((uint64_t)1 << 63)
+
 static uint64_t pack_items(uint32_t group, uint32_t next, uint32_t end)
 {
     return ((uint64_t)group << 48) | ((uint64_t)next << 24) | end;
@@ -161,7 +169,7 @@ static uint64_t pack_items(uint32_t group, uint32_t next, uint32_t end)
 
 static uint32_t items_group(uint64_t items)
 {
-    return (uint32_t)(items >> 48);
+    return (uint32_t)(items >> 48) & (LP_GROUPS - 1);
 }
 
 static uint32_t items_next(uint64_t items)
@@ -183,9 +191,10 @@ static uint32_t next_items(lp_worker *worker, uint32_t want, uint32_t *first)
         uint32_t next = items_next(items), end = items_end(items);
         if (next >= end) return 0;
         uint32_t count = want < end - next ? want : end - next;
-        uint64_t rest = next + count == end
-                            ? 0
-                            : pack_items(items_group(items), next + count, end);
+        uint64_t rest = 0;
+        if (next + count < end)
+            rest = pack_items(items_group(items), next + count, end) |
+                   (items & WHOLE);
         if (atomic_compare_exchange_weak(word, &items, rest)) {
             *first = next;
             return count;
@@ -243,7 +252,6 @@ static void run_items(lp_worker *worker)
     if (items == 0) return; /* a thief was faster */
     lp_group *group = lp_table_at(&worker->control->groups, items_group(items));
     lp_items job;
-    lp_group_items(group, worker->control->parcels, &job);
     uint32_t first, count, piece_first = 0, piece_count = 0;
     int64_t started = lp_clock_now(), now = started;
 
@@ -256,6 +264,8 @@ static void run_items(lp_worker *worker)
             continue;
         }
         if (piece_count == 0) {
+            /* Only now: a group without items of ours may be gone. */
+            lp_group_items(group, worker->control->parcels, &job);
             piece_first = first;
             worker->kind->begin_items(worker->self, &job, first);
         }
@@ -290,9 +300,10 @@ static void take_items(lp_worker *worker, uint32_t entry, uint64_t position)
         atomic_fetch_and(&group->state, ~LP_QUEUED);
     if (count == 0) return;
 
+    uint64_t whole = group->chunk ? WHOLE : 0;
     if (count > 1) atomic_fetch_add(&control->hoards, 1);
     atomic_store(&worker->record->items,
-                 pack_items(number, first, first + count));
+                 pack_items(number, first, first + count) | whole);
     if (count > 1 || lp_queue_length(&control->queue) > 0)
         lp_idle_wake_one(&control->idle);
     run_items(worker);
@@ -367,11 +378,16 @@ static bool serve_queue(lp_worker *worker)
 
 /* ---- what others have not begun ---- */
 
+static bool can_divide(uint64_t items)
+{
+    return items_next(items) < items_end(items) && !(items & WHOLE);
+}
+
 /* Take half of the items that other has not begun. */
 static bool steal_items(lp_worker *worker, lp_record *other)
 {
     uint64_t items = atomic_load(&other->items);
-    while (items_next(items) < items_end(items)) {
+    while (can_divide(items)) {
         uint32_t next = items_next(items), end = items_end(items);
         uint32_t middle = next + (end - next) / 2;
         if (end - middle > worker->left) middle = end - (uint32_t)worker->left;
@@ -431,7 +447,7 @@ static bool can_steal(lp_worker *worker)
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *other = lp_table_at(&control->records, i);
         uint64_t items = atomic_load(&other->items);
-        if (items_next(items) < items_end(items)) return true;
+        if (can_divide(items)) return true;
         uint32_t taken = atomic_load(&other->taken);
         for (uint32_t j = atomic_load(&other->begun); j < taken; j++) {
             lp_cell *cell = cell_at(control, atomic_load(&other->batch[j]));

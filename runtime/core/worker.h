@@ -66,6 +66,7 @@ typedef struct lp_outcome {
     lp_phase phase;
     const uint8_t *bytes; /* the kind's, until its next job */
     size_t length;
+    lp_place place; /* of bytes in the worker's arena, given; 0: elsewhere */
 } lp_outcome;
 
 typedef struct lp_items_outcome {

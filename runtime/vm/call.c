@@ -75,6 +75,7 @@ void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
     if (handle_count > 0) lua_gc(L, LUA_GCCOLLECT);
     outcome->bytes = state->buffer.bytes;
     outcome->length = state->buffer.length;
+    outcome->place = lp_buffer_take_place(&state->buffer);
 }
 
 const char *lp_call_text(lp_state *state)

@@ -17,6 +17,7 @@ typedef struct lp_call_outcome {
     lp_ending ending;
     const uint8_t *bytes; /* the state's, until its next call */
     size_t length;
+    uint64_t place; /* of bytes in the state's memory, given; 0: elsewhere */
 } lp_call_outcome;
 
 /*

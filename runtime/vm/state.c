@@ -105,6 +105,7 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     }
     lua_State *L = state->L;
     state->traceback = LUA_NOREF;
+    state->buffer.memory = config->outcomes;
     lua_pushcfunction(L, open_body);
     lua_pushlightuserdata(L, (void *)(uintptr_t)config);
     int status = lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK

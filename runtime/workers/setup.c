@@ -32,11 +32,13 @@ void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
 }
 
 /* Run a parcel for its effect; false if it failed. */
-static bool run_parcel(lp_state *state, const lp_buffer *parcel)
+static bool run_parcel(lp_state *state, const lp_buffer *parcel,
+                       lp_arena *outcomes)
 {
     lp_call_outcome outcome;
     lp_call_run(state, parcel->bytes, parcel->length, parcel->handles,
                 parcel->handle_count, &outcome);
+    lp_arena_drop(outcomes, outcome.place);
     return outcome.ending == LP_RETURNED;
 }
 
@@ -54,7 +56,11 @@ int lp_setup_begin(const lp_setup *setup, lp_identity *identity,
 {
     lp_state *state = NULL;
     lp_state_config config = setup->state;
+    lp_arena *outcomes = lp_executor_arena(identity->executor,
+                                           identity->number);
+    identity->outcomes = lp_arena_memory(outcomes);
     config.context = identity;
+    config.outcomes = &identity->outcomes;
     config.seed = setup->state.seed + 0x9E3779B97F4A7C15u *
                   (1 + atomic_fetch_add(&lp_executor_host(identity->executor)
                                              ->seed, 1));
@@ -65,7 +71,7 @@ int lp_setup_begin(const lp_setup *setup, lp_identity *identity,
     if (status != LP_OK) {
         log_failure(setup, "start", identity, text);
     } else if (setup->initializer.length > 0 &&
-               !run_parcel(state, &setup->initializer)) {
+               !run_parcel(state, &setup->initializer, outcomes)) {
         snprintf(text, size, "%s", lp_call_text(state));
         log_failure(setup, "initializer", identity, text);
         status = LP_FAILED;
@@ -82,7 +88,8 @@ void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
                   lp_state *state, bool orderly)
 {
     if (orderly && setup->finalizer.length > 0 &&
-        !run_parcel(state, &setup->finalizer))
+        !run_parcel(state, &setup->finalizer,
+                    lp_executor_arena(identity->executor, identity->number)))
         log_failure(setup, "finalizer", identity, lp_call_text(state));
     lp_state_close(state);
 }
@@ -103,6 +110,7 @@ static void execute(void *self, const lp_job *job, lp_outcome *outcome)
     outcome->phase = phases[result.ending];
     outcome->bytes = result.bytes;
     outcome->length = result.length;
+    outcome->place = result.place;
 }
 
 static_assert((int)LP_ITEMS_MESSAGES == (int)LP_FORM_MESSAGES &&

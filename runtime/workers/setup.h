@@ -21,6 +21,7 @@ typedef struct lp_identity {
     const char *kind; /* "thread" */
     uint32_t number;
     char name[LP_NAME_SIZE];
+    lp_memory outcomes; /* its arena, for its state's large outcomes */
 } lp_identity;
 
 typedef struct lp_setup {
