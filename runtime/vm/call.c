@@ -4,13 +4,9 @@
 #include "base/status.h"
 #include "vm/vm.h"
 
-/* Do not let the collector run while a parcel of this size is decoded. */
-#define LARGE_PARCEL 65536u
-
 typedef struct call {
     lp_state *state;
     lp_reader reader;
-    bool large;
     lp_cause cause; /* set if it gave up: the text is on the stack */
 } call;
 
@@ -27,9 +23,7 @@ int lp_call_body(lua_State *L)
     call *work = lua_touserdata(L, 1);
     lp_state *state = work->state;
     int count;
-    if (work->large) lua_gc(L, LUA_GCSTOP);
     int status = lp_decode(L, &work->reader, &count);
-    if (work->large) lua_gc(L, LUA_GCRESTART);
     if (status != LP_OK) return give_up(work, LP_CAUSE_UNREADABLE);
 
     lua_call(L, count - 1, LUA_MULTRET);
@@ -52,7 +46,6 @@ void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
     call work = {
         .state = state,
         .reader = {bytes, bytes + length, handles, handle_count},
-        .large = length > LARGE_PARCEL,
     };
     lp_buffer_reset(&state->buffer);
     lua_pushvalue(L, LP_AT_CALL);
@@ -61,7 +54,6 @@ void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
     if (status != LUA_OK) {
         lp_buffer_reset(&state->buffer);
         outcome->ending = lp_failure_encode(state, status, &state->buffer);
-        if (work.large) lua_gc(L, LUA_GCRESTART);
     } else if (work.cause) {
         lp_buffer_reset(&state->buffer);
         outcome->ending = lp_failure_reason(state, work.cause, 0,
