@@ -100,17 +100,30 @@ local function is_callable(value)
   return type(value) == "function" or type(metatable) == "table" and metatable.__call ~= nil
 end
 
+local function length_of(input)
+  return range.is_range(input) and input.count or input.n or #input
+end
+
+-- Gives the results their items: whole, or as the consumer goes on.
+local function feed(results, input, spread, lazy)
+  if lazy then
+    core.read_from(results, input, type(input) == "table" and length_of(input), spread)
+  elseif range.is_range(input) then
+    core.add_range(results, input.first, input.step, input.count)
+  else
+    core.add_list(results, input, length_of(input), spread)
+  end
+end
+
 -- Tail-called by the methods, so that the caller of this is the user's code.
 local function run_map(self, fn, input, given, spread, name)
   if not is_callable(fn) then
     error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, type(fn)), 2)
-  end
-  local is_list = type(input) == "table"
-  if not is_list and type(input) ~= "function" then
-    error(("bad argument #2 to '%s' (list, range or iterator expected, got %s)"):format(name, type(input)), 2)
+  elseif type(input) ~= "table" and type(input) ~= "function" then
+    local text = "bad argument #2 to '%s' (list, range or iterator expected, got %s)"
+    error(text:format(name, type(input)), 2)
   end
   local wish = options.check(given, map_options, 2)
-  local lazy = not is_list or wish.buffersize
   local results = core.map(self, fn, {
     ordered = wish.ordered,
     chunksize = wish.chunksize,
@@ -118,14 +131,7 @@ local function run_map(self, fn, input, given, spread, name)
     window = wish.buffersize or FIRST_WINDOW,
     strict = wish.buffersize ~= nil,
   })
-  if lazy then
-    local count = is_list and (range.is_range(input) and input.count or input.n or #input)
-    core.read_from(results, input, count, spread)
-  elseif range.is_range(input) then
-    core.add_range(results, input.first, input.step, input.count)
-  else
-    core.add_list(results, input, input.n or #input, spread)
-  end
+  feed(results, input, spread, type(input) == "function" or wish.buffersize ~= nil)
   return results, nil, nil, results
 end
 

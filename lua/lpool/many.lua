@@ -101,6 +101,30 @@ local wait_options = {
   return_when = { type = "string", default = many.ALL_COMPLETED },
 }
 
+-- Whether what is done is what the caller waits for.
+local function is_enough(done, not_done, return_when)
+  if #not_done == 0 or return_when == many.FIRST_COMPLETED and #done > 0 then
+    return true
+  end
+  for i = 1, return_when == many.FIRST_EXCEPTION and #done or 0 do
+    if ended_badly(done[i]) then
+      return true
+    end
+  end
+  return false
+end
+
+-- Waits for one future after the other until that is enough, or the deadline passes.
+local function wait_until_enough(list, return_when, deadline)
+  local waiter <close> = wait_for(list)
+  for _ = 1, #list do
+    local future = waiter:next(time_left(deadline))
+    if not future or is_enough({ future }, list, return_when) then
+      break
+    end
+  end
+end
+
 --- Waits for futures.
 -- @param futures a list, a table keyed by futures, or an iterator function
 -- @tparam[opt] table given `timeout` in seconds, and `return_when`: `lpool.FIRST_COMPLETED`,
@@ -120,26 +144,10 @@ function many.wait(futures, given)
   local list = collect(futures, "wait")
   core.poll()
   local done, not_done = split(list)
-  if #not_done == 0 or wish.return_when == many.FIRST_COMPLETED and #done > 0 then
+  if is_enough(done, not_done, wish.return_when) then
     return done, not_done
-  elseif wish.return_when == many.FIRST_EXCEPTION then
-    for i = 1, #done do
-      if ended_badly(done[i]) then
-        return done, not_done
-      end
-    end
   end
-  local waiter <close> = wait_for(not_done)
-  for _ = 1, #not_done do
-    local future = waiter:next(time_left(deadline))
-    if
-      not future
-      or wish.return_when == many.FIRST_COMPLETED
-      or wish.return_when == many.FIRST_EXCEPTION and ended_badly(future)
-    then
-      break
-    end
-  end
+  wait_until_enough(not_done, wish.return_when, deadline)
   return split(list)
 end
 

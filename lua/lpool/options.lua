@@ -34,7 +34,8 @@ end
 
 function checks.seconds(name, value)
   if type(value) ~= "number" or value ~= value then
-    return ("%s must be a number of seconds, got %s"):format(name, value ~= value and "nan" or type(value))
+    local found = value ~= value and "nan" or type(value)
+    return ("%s must be a number of seconds, got %s"):format(name, found)
   end
 end
 
@@ -50,7 +51,8 @@ function checks.names(name, value)
   end
   for i = 1, #value do
     if type(value[i]) ~= "string" then
-      return ("%s must be a list of module names, but element %d is a %s"):format(name, i, type(value[i]))
+      local text = "%s must be a list of module names, but element %d is a %s"
+      return text:format(name, i, type(value[i]))
     end
   end
 end

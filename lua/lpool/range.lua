@@ -32,6 +32,28 @@ local function check_integer(name, value)
   end
 end
 
+-- Unsigned a // b: the distance between two integers may pass the largest one.
+local function divide(a, b)
+  if b < 0 then
+    return math.ult(a, b) and 0 or 1
+  elseif a >= 0 then
+    return a // b
+  end
+  local quotient = ((a >> 1) // b) << 1
+  if not math.ult(a - quotient * b, b) then
+    quotient = quotient + 1
+  end
+  return quotient
+end
+
+-- How many steps lead from first to last; negative if they are more than integers can count.
+local function steps_of(first, last, step)
+  if step > 0 then
+    return divide(last - first, step)
+  end
+  return divide(first - last, -step)
+end
+
 --- The integers from `first` to `last`, as a numeric `for` would count them.
 -- @tparam integer first
 -- @tparam integer last
@@ -50,22 +72,11 @@ function range.range(first, last, step)
   end
   local count = 0
   if step > 0 and first <= last or step < 0 and first >= last then
-    -- Distances are unsigned: they may pass the largest integer.
-    local distance = step > 0 and last - first or first - last
-    local stride = step > 0 and step or -step
-    if distance < 0 or stride < 0 then
-      local quotient = ((distance >> 1) // stride) << 1
-      if math.ult(stride - 1, distance - quotient * stride) then
-        quotient = quotient + 1
-      end
-      count = stride < 0 and (math.ult(distance, stride) and 0 or 1) or quotient
-    else
-      count = distance // stride
+    local steps = steps_of(first, last, step)
+    if steps < 0 or steps == math.maxinteger then
+      error("range: more than 2^63 - 1 integers", 2)
     end
-    count = count + 1
-  end
-  if count < 0 then
-    error("range: more than 2^63 - 1 integers", 2)
+    count = steps + 1
   end
   return setmetatable({ first = first, last = last, step = step, count = count }, Range)
 end
@@ -94,7 +105,8 @@ local function iterator_of(input, position)
       return value ~= nil, value
     end
   end
-  error(("zip: input %d must be a list, a range or a function, got %s"):format(position, type(input)), 3)
+  local text = "zip: input %d must be a list, a range or a function, got %s"
+  error(text:format(position, type(input)), 3)
 end
 
 --- An iterator over several inputs at once: the first items together, then the second, and so on,

@@ -51,8 +51,8 @@ lp_caller *lp_caller_of(lua_State *L);
  * bell for, or for a mail in the caller's own mailbox. LP_OK means: look
  * again. Does not raise.
  */
-int lp_caller_wait(lua_State *L, lp_caller *caller,
-                    bool (*ready)(void *what), void *what, int64_t deadline);
+int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                   void *what, int64_t deadline);
 
 /* Free what nobody refers to any more, and report what went unnoticed. */
 void lp_caller_collect(lua_State *L, lp_caller *caller);
@@ -61,8 +61,8 @@ void lp_caller_collect(lua_State *L, lp_caller *caller);
 bool lp_caller_has_mail(void *what);
 
 /* Park on word while it is expected. As lp_park, but for the interrupt. */
-int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word,
-                    uint32_t expected, int64_t deadline);
+int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
+                   int64_t deadline);
 
 /*
  * A wait was interrupted: raise "interrupted!" if it was meant for us, or
@@ -72,12 +72,11 @@ void lp_caller_interrupted(lua_State *L, lp_caller *caller);
 
 /* Where Lua code is calling from. [-0, +0, e] */
 void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
-                      uint32_t *line);
+                     uint32_t *line);
 
 /* A buffer to encode into; a fresh one if another encoder is at work. */
 lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller);
-void lp_caller_close_buffer(lua_State *L, lp_caller *caller,
-                             lp_buffer *buffer);
+void lp_caller_close_buffer(lua_State *L, lp_caller *caller, lp_buffer *buffer);
 
 /* The host's executor of futures without a worker; NULL: no memory. */
 lp_executor *lp_pool_manual(lpool *pool);

@@ -126,8 +126,7 @@ lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
     return buffer;
 }
 
-void lp_caller_close_buffer(lua_State *L, lp_caller *caller,
-                             lp_buffer *buffer)
+void lp_caller_close_buffer(lua_State *L, lp_caller *caller, lp_buffer *buffer)
 {
     lp_buffer_reset(buffer);
     buffer->memory = NULL;
@@ -143,7 +142,7 @@ void lp_caller_close_buffer(lua_State *L, lp_caller *caller,
 }
 
 void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
-                      uint32_t *line)
+                     uint32_t *line)
 {
     lua_Debug frame;
     *source = NULL;
@@ -340,8 +339,8 @@ static bool has_new_hook(lp_caller *caller)
     return hook != caller->harmless_hook;
 }
 
-int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word,
-                    uint32_t expected, int64_t deadline)
+int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
+                   int64_t deadline)
 {
     atomic_store(&caller->parked, word);
     int status = LP_INTERRUPTED;
@@ -356,8 +355,8 @@ bool lp_caller_has_mail(void *what)
     return lp_mailbox_has_mail(what);
 }
 
-int lp_caller_wait(lua_State *L, lp_caller *caller,
-                    bool (*ready)(void *what), void *what, int64_t deadline)
+int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                   void *what, int64_t deadline)
 {
     lp_bell *bell = &caller->pool->host.bell;
     uint32_t heard = lp_bell_listen(bell);

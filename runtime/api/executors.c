@@ -16,8 +16,8 @@
 
 void lpool_executor_config_init(lpool_executor_config *config)
 {
-    *config = (lpool_executor_config){.size = sizeof(*config),
-                                      .kind = LPOOL_THREADS};
+    *config =
+        (lpool_executor_config){.size = sizeof(*config), .kind = LPOOL_THREADS};
 }
 
 /* Encode the function at index, and its arguments from the list at list. */
@@ -34,7 +34,8 @@ static int encode_parcel(lua_State *L, int function, int list, lp_buffer *out)
         lua_pop(L, 1);
     }
     luaL_checkstack(L, (int)count, "initargs");
-    for (lua_Integer i = 1; i <= count; i++) lua_rawgeti(L, list, i);
+    for (lua_Integer i = 1; i <= count; i++)
+        lua_rawgeti(L, list, i);
     int status = lp_encode(L, first, (int)count + 1, LP_ROLE_CALL, out, NULL);
     if (status == LP_UNSENDABLE) {
         lua_replace(L, first);
@@ -208,8 +209,7 @@ static bool has_ended(void *executor)
     return lp_executor_has_ended(executor);
 }
 
-int lpool_executor_join(lua_State *L, lpool_executor *executor,
-                        int64_t timeout)
+int lpool_executor_join(lua_State *L, lpool_executor *executor, int64_t timeout)
 {
     lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);
@@ -302,8 +302,7 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
 }
 
 int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
-                    const char *label, lpool_future **futures,
-                    unsigned *count)
+                    const char *label, lpool_future **futures, unsigned *count)
 {
     lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);

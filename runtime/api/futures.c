@@ -51,7 +51,9 @@ static void push_reason(lua_State *L, lp_executor *executor,
         text_length = length - sizeof(reason);
     }
     switch ((lp_cause)reason.cause) {
-    case LP_CAUSE_BROKEN: push_broken(L, executor); return;
+    case LP_CAUSE_BROKEN:
+        push_broken(L, executor);
+        return;
     case LP_CAUSE_EXIT:
         push_kind(L, "WorkerExitError", text, text_length);
         lua_pushinteger(L, reason.number);
@@ -67,7 +69,8 @@ static void push_reason(lua_State *L, lp_executor *executor,
     case LP_CAUSE_UNREADABLE:
         push_kind(L, "SerializationError", text, text_length);
         return;
-    case LP_CAUSE_MEMORY: break;
+    case LP_CAUSE_MEMORY:
+        break;
     }
     push_text(L, "LimitError", "not enough memory for the outcome of the task");
 }
@@ -107,7 +110,9 @@ int lp_outcome_push(lua_State *L, lp_executor *executor, lp_phase phase,
         break;
     case LP_PENDING:
     case LP_RUNNING:
-    case LP_LOST: push_reason(L, executor, bytes, length); break;
+    case LP_LOST:
+        push_reason(L, executor, bytes, length);
+        break;
     }
     lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
     return LP_FAILED;
@@ -144,7 +149,8 @@ static int push_manual(lua_State *L, lp_task *task, lp_phase phase, int *count)
     *count = (int)lua_tointeger(L, -1);
     lua_pop(L, 1);
     luaL_checkstack(L, *count, "results");
-    for (int i = 1; i <= *count; i++) lua_rawgeti(L, values, i);
+    for (int i = 1; i <= *count; i++)
+        lua_rawgeti(L, values, i);
     lua_remove(L, values);
     return LP_OK;
 }
@@ -178,8 +184,7 @@ void lpool_future_forget(lua_State *L, lpool_future *future)
     lua_pop(L, 1);
 }
 
-const char *lpool_future_outcome_type(lua_State *L,
-                                      const lpool_future *future)
+const char *lpool_future_outcome_type(lua_State *L, const lpool_future *future)
 {
     const lp_task *task = lp_task_inner(future);
     uint32_t phase = lp_task_state(task) & LP_PHASE;
@@ -261,8 +266,8 @@ static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
     lp_mailbox mailbox;
     lp_mailbox_init(&mailbox, &caller->pool->host);
     if (lp_mailbox_expect(&mailbox, task) != LP_OK) return LP_NOMEM;
-    int status = lp_caller_wait(L, caller, lp_caller_has_mail, &mailbox,
-                                 deadline);
+    int status =
+        lp_caller_wait(L, caller, lp_caller_has_mail, &mailbox, deadline);
     lp_mailbox_clear(&mailbox);
     return status;
 }
@@ -287,7 +292,7 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
         } else {
             if (!lp_task_listen(task, &expected)) return LP_OK;
             status = lp_caller_park(caller, &lp_task_cell(task)->state,
-                                     expected, deadline);
+                                    expected, deadline);
         }
         if (lp_phase_is_done(lp_task_state(task)) && status != LP_INTERRUPTED)
             return LP_OK;
@@ -337,7 +342,8 @@ int lpool_future_set_result(lua_State *L, lpool_future *future, int count)
         return LP_INVALID;
     lua_createtable(L, count, 1);
     lua_insert(L, first);
-    for (int i = count; i >= 1; i--) lua_rawseti(L, first, i);
+    for (int i = count; i >= 1; i--)
+        lua_rawseti(L, first, i);
     lua_pushinteger(L, count);
     lua_setfield(L, first, "n");
     return settle(L, future, LP_FINISHED);

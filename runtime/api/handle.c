@@ -88,7 +88,7 @@ static void release_task(void *task)
 static const struct lp_handle_kind executor_handle = {
     "executor", retain_executor, release_executor};
 static const struct lp_handle_kind future_handle = {"future", retain_task,
-                                             release_task};
+                                                    release_task};
 
 /* Push the weak table of futures that have travelled. */
 static void push_travelled(lua_State *L)

@@ -17,15 +17,15 @@
 
 static lp_piece *piece_at(const lpool_map *map, lp_address address)
 {
-    lp_arena *arena = lp_executor_arena(
-        map->executor, (uint32_t)(address >> LP_PLACE_BITS));
+    lp_arena *arena =
+        lp_executor_arena(map->executor, (uint32_t)(address >> LP_PLACE_BITS));
     return lp_arena_at(arena, address & (((lp_place)1 << LP_PLACE_BITS) - 1));
 }
 
 static void return_piece(lpool_map *map, lp_address address)
 {
-    lp_arena *arena = lp_executor_arena(
-        map->executor, (uint32_t)(address >> LP_PLACE_BITS));
+    lp_arena *arena =
+        lp_executor_arena(map->executor, (uint32_t)(address >> LP_PLACE_BITS));
     lp_arena_return(arena, address & (((lp_place)1 << LP_PLACE_BITS) - 1));
 }
 
@@ -73,10 +73,10 @@ static int make_piece_room(lpool_map *map, size_t more)
 /* Take over the pieces that a group has so far. */
 static int drain_group(lpool_map *map, const lp_map_group *from)
 {
-    lp_group *group = lp_table_at(&lp_executor_control(map->executor)->groups,
-                                  from->number);
-    lp_address address = atomic_load_explicit(&group->pieces,
-                                              memory_order_relaxed);
+    lp_group *group =
+        lp_table_at(&lp_executor_control(map->executor)->groups, from->number);
+    lp_address address =
+        atomic_load_explicit(&group->pieces, memory_order_relaxed);
     if (address == 0) return LP_OK;
     address = atomic_exchange(&group->pieces, 0);
     while (address) {
@@ -185,13 +185,13 @@ static void count_taken(lpool_map *map, uint64_t item)
 }
 
 /* Push the results of the current piece's next item. */
-static int push_item(lua_State *L, lpool_map *map, uint64_t *number,
-                     int *count)
+static int push_item(lua_State *L, lpool_map *map, uint64_t *number, int *count)
 {
     uint64_t item = map->current_item++;
     *number = item + 1;
     int status = LP_OK;
-    if (map->current_form == LP_FORM_INTEGERS && map->limit - map->cursor >= 8) {
+    if (map->current_form == LP_FORM_INTEGERS &&
+        map->limit - map->cursor >= 8) {
         int64_t value;
         memcpy(&value, map->cursor, sizeof(value));
         map->cursor += sizeof(value);
@@ -251,13 +251,13 @@ static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
 {
     lp_map_group *from = group_of(map, map->next);
     if (!from) return LP_OK;
-    lp_group *group = lp_table_at(&lp_executor_control(map->executor)->groups,
-                                  from->number);
+    lp_group *group =
+        lp_table_at(&lp_executor_control(map->executor)->groups, from->number);
     if (!map->ordered || caller->mailbox.count > 0) {
         for (size_t i = 0; i < map->group_count; i++) {
-            lp_group *one = lp_table_at(
-                &lp_executor_control(map->executor)->groups,
-                map->groups[map->first_group + i].number);
+            lp_group *one =
+                lp_table_at(&lp_executor_control(map->executor)->groups,
+                            map->groups[map->first_group + i].number);
             atomic_fetch_or(&one->state, LP_NOTIFY);
         }
         return lp_caller_wait(L, caller, is_ready_for_wait, map, deadline);
@@ -307,10 +307,11 @@ void lpool_map_close(lpool_map *map, bool cancel)
 {
     if (!map) return;
     close_piece(map);
-    while (map->waiting_count > 0) return_piece(map, pop_piece(map).address);
+    while (map->waiting_count > 0)
+        return_piece(map, pop_piece(map).address);
     for (size_t i = 0; i < map->group_count; i++)
-        lp_executor_drop_group(map->executor,
-                               map->groups[map->first_group + i].number, cancel);
+        lp_executor_drop_group(
+            map->executor, map->groups[map->first_group + i].number, cancel);
     lp_executor_release(map->executor);
     lp_buffer_clear(&map->head);
     lp_buffer_clear(&map->items);

@@ -34,8 +34,8 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
         map->serial = 1 + atomic_fetch_add(&caller->pool->host.maps, 1);
         map->chunk = config->chunk;
         map->ordered = config->ordered;
-        map->assigns = info.assigns || (info.tables &&
-                                        buffer->length <= FRESH_TABLES);
+        map->assigns =
+            info.assigns || (info.tables && buffer->length <= FRESH_TABLES);
         map->form = LP_FORM_INTEGERS;
         map->head = *buffer;
         lp_buffer_init(buffer);
@@ -96,8 +96,8 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
     if (make_group_room(map) != LP_OK) return LP_NOMEM;
     int status = lp_executor_new_group(map->executor, &number);
     if (status != LP_OK) return status;
-    lp_group *group = lp_table_at(&lp_executor_control(map->executor)->groups,
-                                  number);
+    lp_group *group =
+        lp_table_at(&lp_executor_control(map->executor)->groups, number);
     group->serial = map->serial;
     group->chunk = map->chunk;
     group->form = form;
@@ -112,9 +112,8 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
         lp_executor_drop_group(map->executor, number, true);
         return status;
     }
-    map->groups[map->first_group + map->group_count++] =
-        (lp_map_group){.number = number, .count = count,
-                       .base = map->submitted};
+    map->groups[map->first_group + map->group_count++] = (lp_map_group){
+        .number = number, .count = count, .base = map->submitted};
     map->submitted += count;
     return LP_OK;
 }
@@ -147,14 +146,14 @@ int lpool_map_add_range(lpool_map *map, int64_t first, int64_t step,
 {
     int status = lpool_map_flush(map);
     while (count > 0 && status == LP_OK) {
-        uint32_t some = count < LP_GROUP_ITEMS ? (uint32_t)count
-                                               : LP_GROUP_ITEMS;
+        uint32_t some =
+            count < LP_GROUP_ITEMS ? (uint32_t)count : LP_GROUP_ITEMS;
         const lp_group_content content = {.head = map->head.bytes,
                                           .head_length = map->head.length};
         status = begin_handles(map);
         if (status == LP_OK)
-            status = submit_group(map, some, LP_FORM_RANGE, &content, first,
-                                  step);
+            status =
+                submit_group(map, some, LP_FORM_RANGE, &content, first, step);
         first = (int64_t)((uint64_t)first + (uint64_t)step * some);
         count -= some;
     }
@@ -247,7 +246,8 @@ static int spread_list(lua_State *L, int index)
     if (lua_rawget(L, index) == LUA_TNUMBER) count = lua_tointeger(L, -1);
     lua_pop(L, 1);
     luaL_checkstack(L, (int)count, "arguments");
-    for (lua_Integer i = 1; i <= count; i++) lua_rawgeti(L, index, i);
+    for (lua_Integer i = 1; i <= count; i++)
+        lua_rawgeti(L, index, i);
     return (int)count;
 }
 

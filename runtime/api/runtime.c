@@ -19,7 +19,7 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EFAILED == LP_FAILED,
               "public and inner codes agree");
 
-#define TEXT(x) #x
+#define TEXT(x)          #x
 #define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 
 const char *lpool_version(void)
@@ -31,17 +31,28 @@ const char *lpool_version(void)
 const char *lpool_strerror(int status)
 {
     switch ((lp_status)status) {
-    case LP_OK: return "success";
-    case LP_NOMEM: return "not enough memory";
-    case LP_CLOSED: return "the executor was shut down";
-    case LP_BROKEN: return "the executor is broken";
-    case LP_TIMEOUT: return "the timeout has passed";
-    case LP_INTERRUPTED: return "interrupted";
-    case LP_UNSENDABLE: return "a value cannot cross";
-    case LP_CORRUPT: return "corrupt bytes";
-    case LP_INVALID: return "an argument or a state that does not fit";
-    case LP_SYSTEM: return "the system refused";
-    case LP_FAILED: return "an error was raised";
+    case LP_OK:
+        return "success";
+    case LP_NOMEM:
+        return "not enough memory";
+    case LP_CLOSED:
+        return "the executor was shut down";
+    case LP_BROKEN:
+        return "the executor is broken";
+    case LP_TIMEOUT:
+        return "the timeout has passed";
+    case LP_INTERRUPTED:
+        return "interrupted";
+    case LP_UNSENDABLE:
+        return "a value cannot cross";
+    case LP_CORRUPT:
+        return "corrupt bytes";
+    case LP_INVALID:
+        return "an argument or a state that does not fit";
+    case LP_SYSTEM:
+        return "the system refused";
+    case LP_FAILED:
+        return "an error was raised";
     }
     return "an unknown status";
 }

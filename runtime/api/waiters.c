@@ -92,7 +92,7 @@ int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
         }
         if (waiter->mailbox.count == 0) return LP_INVALID;
         int status = lp_caller_wait(L, caller, lp_caller_has_mail,
-                                     &waiter->mailbox, deadline);
+                                    &waiter->mailbox, deadline);
         if (status == LP_INTERRUPTED) {
             lp_caller_interrupted(L, caller);
         } else if (status != LP_OK && !lp_mailbox_has_mail(&waiter->mailbox)) {

@@ -67,8 +67,8 @@ static int grow_in_memory(lp_buffer *buffer, size_t capacity)
     uint64_t place;
     void *bytes;
     size_t length = buffer->length;
-    int status = buffer->memory->take(buffer->memory->owner, capacity, &place,
-                                      &bytes);
+    int status =
+        buffer->memory->take(buffer->memory->owner, capacity, &place, &bytes);
 
     if (status != LP_OK) return status;
     if (length > 0) memcpy(bytes, buffer->bytes, length);

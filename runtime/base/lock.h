@@ -14,15 +14,15 @@
 #include <stdint.h>
 
 #if defined(__clang__)
-#define LP_ATTRIBUTE(x) __attribute__((x))
+#    define LP_ATTRIBUTE(x) __attribute__((x))
 #else
-#define LP_ATTRIBUTE(x)
+#    define LP_ATTRIBUTE(x)
 #endif
-#define LP_CAPABILITY LP_ATTRIBUTE(capability("lock"))
+#define LP_CAPABILITY  LP_ATTRIBUTE(capability("lock"))
 #define LP_ACQUIRES(l) LP_ATTRIBUTE(acquire_capability(l))
 #define LP_RELEASES(l) LP_ATTRIBUTE(release_capability(l))
-#define LP_HOLDS(l) LP_ATTRIBUTE(requires_capability(l))
-#define LP_UNCHECKED LP_ATTRIBUTE(no_thread_safety_analysis)
+#define LP_HOLDS(l)    LP_ATTRIBUTE(requires_capability(l))
+#define LP_UNCHECKED   LP_ATTRIBUTE(no_thread_safety_analysis)
 
 /* The whole order, in one place. A thread holds at most one lock per rank. */
 typedef enum lp_rank {

@@ -14,9 +14,9 @@
  * sanitizers need many times that. Only what is touched becomes resident.
  */
 #ifdef LP_DEBUG
-#define STACK_SIZE (8u << 20)
+#    define STACK_SIZE (8u << 20)
 #else
-#define STACK_SIZE (1u << 20)
+#    define STACK_SIZE (1u << 20)
 #endif
 
 /* The system's limit for a thread's name, without the final zero. */
@@ -65,7 +65,8 @@ void lp_thread_set_name(const char *name)
             tail = name + length; /* nothing worth keeping at the end */
         size_t kept = NAME_MAX_BYTES - strlen(tail);
         /* Do not cut a UTF-8 sequence in two. */
-        while (kept > 0 && ((unsigned char)name[kept] & 0xC0) == 0x80) kept--;
+        while (kept > 0 && ((unsigned char)name[kept] & 0xC0) == 0x80)
+            kept--;
         memcpy(shown, name, kept);
         memcpy(shown + kept, tail, strlen(tail) + 1);
     }

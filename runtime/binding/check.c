@@ -65,7 +65,8 @@ int lp_raise_status(lua_State *L, int status, lpool_executor *executor)
                         lua_tostring(L, -1));
     case LPOOL_ESYSTEM:
         return luaL_error(L, "cannot start a worker: %s", strerror(errno));
-    default: return luaL_error(L, "%s", lpool_strerror(status));
+    default:
+        return luaL_error(L, "%s", lpool_strerror(status));
     }
 }
 

@@ -34,8 +34,7 @@ static int stack_field(lua_State *L, int index, const char *name)
 static const char *const *name_list(lua_State *L, int index, size_t *count)
 {
     *count = (size_t)lua_rawlen(L, index);
-    const char **names =
-        lua_newuserdatauv(L, (*count + 1) * sizeof(*names), 0);
+    const char **names = lua_newuserdatauv(L, (*count + 1) * sizeof(*names), 0);
     for (size_t i = 0; i < *count; i++) {
         lua_rawgeti(L, index, (lua_Integer)i + 1);
         names[i] = lua_tostring(L, -1); /* anchored by the list */
@@ -102,8 +101,8 @@ static int executor_submit(lua_State *L)
     lpool_executor *executor = self_executor(L);
     lpool_future *future;
     lp_check_callable(L, 2);
-    int status = lpool_submit(L, executor, lua_gettop(L) - 2, label_of(L, 1),
-                              &future);
+    int status =
+        lpool_submit(L, executor, lua_gettop(L) - 2, label_of(L, 1), &future);
     if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
     wrap_future(L, future);
     return 1;
@@ -116,13 +115,13 @@ static int executor_broadcast(lua_State *L)
     lp_check_callable(L, 2);
     const char *label = label_of(L, 1);
     unsigned count, room = lpool_executor_max_workers(executor);
-    lpool_future **futures =
-        lua_newuserdatauv(L, room * sizeof(*futures), 0);
+    lpool_future **futures = lua_newuserdatauv(L, room * sizeof(*futures), 0);
     lua_insert(L, 2);
-    int status = lpool_broadcast(L, executor, lua_gettop(L) - 3, label,
-                                 futures, &count);
+    int status =
+        lpool_broadcast(L, executor, lua_gettop(L) - 3, label, futures, &count);
     if (status != LPOOL_OK) {
-        for (unsigned i = 0; i < count; i++) lpool_future_release(futures[i]);
+        for (unsigned i = 0; i < count; i++)
+            lpool_future_release(futures[i]);
         return lp_raise_status(L, status, executor);
     }
     lua_createtable(L, (int)count, 0);
@@ -223,9 +222,9 @@ static int executor_tostring(lua_State *L)
     const char *name = threads ? "ThreadPoolExecutor" : "SerialExecutor";
     int status = lpool_executor_check(executor);
     lua_pushfstring(L, "<%s %s max_workers=%d>", name,
-                    status == LPOOL_OK          ? "open"
+                    status == LPOOL_OK        ? "open"
                     : status == LPOOL_EBROKEN ? "broken"
-                                                : "shut down",
+                                              : "shut down",
                     (int)lpool_executor_max_workers(executor));
     return 1;
 }

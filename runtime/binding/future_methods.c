@@ -226,7 +226,8 @@ static int future_tostring(lua_State *L)
     lua_pushfstring(L, "<Future #%d %s", (int)lpool_future_number(future),
                     state_names[state]);
     if (state == LPOOL_FINISHED)
-        lua_pushfstring(L, " returned %s>", lpool_future_outcome_type(L, future));
+        lua_pushfstring(L, " returned %s>",
+                        lpool_future_outcome_type(L, future));
     else if (state == LPOOL_FAILED)
         lua_pushfstring(L, " raised %s>", lpool_future_outcome_type(L, future));
     else

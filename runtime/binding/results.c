@@ -29,8 +29,8 @@ typedef struct results {
     lua_Integer count; /* of a list: its elements; -1: an iterator */
     bool strict;       /* the window is the caller's */
     uint64_t window;
-    int64_t timeout;   /* as given */
-    int64_t deadline;  /* -1: none */
+    int64_t timeout;  /* as given */
+    int64_t deadline; /* -1: none */
 } results;
 
 static results *check_results(lua_State *L, int index)
@@ -197,8 +197,8 @@ static int results_totable(lua_State *L)
         uint64_t number = 0;
         int count = 0;
         if (self->reads) read_ahead(L, self);
-        int status = lpool_map_next(L, self->map, time_left(self), &number,
-                                    &count);
+        int status =
+            lpool_map_next(L, self->map, time_left(self), &number, &count);
         if (status == LPOOL_EFAILED) return lp_raise_failure(L);
         if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
         if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
@@ -295,8 +295,7 @@ static int add_list(lua_State *L)
 {
     results *self = check_results(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
-    int status = lpool_map_add_list(L, self->map, 2, 1,
-                                    luaL_checkinteger(L, 3),
+    int status = lpool_map_add_list(L, self->map, 2, 1, luaL_checkinteger(L, 3),
                                     lua_toboolean(L, 4));
     if (status == LPOOL_OK) status = lpool_map_flush(self->map);
     return finish_adding(L, self, status);
@@ -333,10 +332,8 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"map", new_results},
-    {"add_range", add_range},
-    {"add_list", add_list},
-    {"read_from", read_from},
+    {"map", new_results},   {"add_range", add_range},
+    {"add_list", add_list}, {"read_from", read_from},
     {NULL, NULL},
 };
 

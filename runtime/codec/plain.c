@@ -7,7 +7,7 @@
 
 /* Values of a plain message at most, and bytes of a string. */
 #define MOST_VALUES 8
-#define MOST_BYTES 63
+#define MOST_BYTES  63
 
 /* What such a message takes at most. */
 #define ROOM (sizeof(lp_header) + MOST_VALUES * (MOST_BYTES + 1))

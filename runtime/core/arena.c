@@ -26,16 +26,17 @@
 #include <sys/mman.h>
 
 #define FIRST_SEGMENT ((size_t)64 << 10)
-#define LAST_SEGMENT ((size_t)4 << 20)
-#define OWN_SEGMENT ((size_t)1 << 20) /* larger blocks have one of their own */
-#define HUGE_PAGES ((size_t)4 << 20)  /* ask for huge pages from here on */
-#define KEPT_LARGE ((size_t)96 << 20) /* bytes of free large blocks kept */
+#define LAST_SEGMENT  ((size_t)4 << 20)
+#define OWN_SEGMENT   ((size_t)1 << 20) /* larger blocks have one of their own \
+                                         */
+#define HUGE_PAGES ((size_t)4 << 20)    /* ask for huge pages from here on */
+#define KEPT_LARGE ((size_t)96 << 20)   /* bytes of free large blocks kept */
 
-#define GROUP_BITS 6
-#define GROUP_SIZE (1u << GROUP_BITS)
-#define GROUPS 256u
+#define GROUP_BITS  6
+#define GROUP_SIZE  (1u << GROUP_BITS)
+#define GROUPS      256u
 #define OFFSET_BITS LP_PLACE_OFFSET_BITS
-#define CLASSES 160u
+#define CLASSES     160u
 
 /* In front of each block; a block's place is that of the byte after it. */
 typedef struct header {
@@ -56,12 +57,12 @@ typedef struct parts {
     _Atomic(segment *) groups[GROUPS]; /* grow only; read by anyone */
 
     /* The writer's. */
-    uint32_t segments;   /* numbers given out; 1 is the first */
-    uint32_t current;    /* the segment that small blocks are cut from */
-    size_t cut;          /* bytes of it in use */
-    size_t next_size;    /* of the next shared segment */
-    size_t kept_large;   /* bytes in free blocks with own segments */
-    lp_place spare;      /* numbers of unmapped segments, as places */
+    uint32_t segments; /* numbers given out; 1 is the first */
+    uint32_t current;  /* the segment that small blocks are cut from */
+    size_t cut;        /* bytes of it in use */
+    size_t next_size;  /* of the next shared segment */
+    size_t kept_large; /* bytes in free blocks with own segments */
+    lp_place spare;    /* numbers of unmapped segments, as places */
     lp_place free[CLASSES];
 } parts;
 
@@ -74,16 +75,18 @@ struct lp_arena {
 static uint32_t class_of(size_t size)
 {
     if (size <= 64) return (uint32_t)((size + 15) / 16); /* 1 to 4 */
-    unsigned top = 63u - (unsigned)__builtin_clzll((unsigned long long)size - 1);
+    unsigned top =
+        63u - (unsigned)__builtin_clzll((unsigned long long)size - 1);
     uint32_t quarter = (uint32_t)(((size - 1) >> (top - 2)) & 3);
     return 5 + (top - 6) * 4 + quarter;
 }
 
 static size_t class_size(uint32_t class)
 {
-    if (class <= 4) return (size_t)class * 16;
+    if (class <= 4) return (size_t) class * 16;
     unsigned top = 6 + (class - 5) / 4;
-    return ((size_t)1 << top) + ((size_t)(class - 5) % 4 + 1) * ((size_t)1 << (top - 2));
+    return ((size_t)1 << top) +
+           ((size_t)(class - 5) % 4 + 1) * ((size_t)1 << (top - 2));
 }
 
 lp_arena *lp_arena_new(void)
@@ -133,8 +136,8 @@ void lp_arena_free(lp_arena *arena)
 void *lp_arena_at(const lp_arena *arena, lp_place place)
 {
     const segment *where = segment_of(arena, (uint32_t)(place >> OFFSET_BITS));
-    uint8_t *memory = atomic_load_explicit(&where->memory,
-                                           memory_order_relaxed);
+    uint8_t *memory =
+        atomic_load_explicit(&where->memory, memory_order_relaxed);
     return memory + (place & (((lp_place)1 << OFFSET_BITS) - 1));
 }
 
@@ -160,8 +163,7 @@ static int new_segment(lp_arena *arena, size_t size, uint32_t *number)
     if (!atomic_load(&own->groups[index])) {
         segment *group = lp_calloc(GROUP_SIZE, sizeof(*group));
         if (!group) return LP_NOMEM;
-        atomic_store_explicit(&own->groups[index], group,
-                              memory_order_release);
+        atomic_store_explicit(&own->groups[index], group, memory_order_release);
     }
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -212,7 +214,8 @@ static int alloc_small(lp_arena *arena, uint32_t class, lp_place *place)
     bool fits = own->current != 0 &&
                 segment_of(arena, own->current)->size - own->cut >= size;
     if (!fits) {
-        while (own->next_size < 4 * size) own->next_size *= 2;
+        while (own->next_size < 4 * size)
+            own->next_size *= 2;
         uint32_t number;
         int status = new_segment(arena, own->next_size, &number);
         if (status != LP_OK) return status;
@@ -253,8 +256,8 @@ int lp_arena_alloc(lp_arena *arena, size_t size, lp_place *place)
     lp_place found = own->free[class];
     if (found) {
         header *head = header_of(arena, found);
-        own->free[class] = atomic_load_explicit(&head->next,
-                                                  memory_order_relaxed);
+        own->free[class] =
+            atomic_load_explicit(&head->next, memory_order_relaxed);
         if (class_size(class) >= OWN_SEGMENT)
             own->kept_large -= class_size(class);
         *place = found;

@@ -26,7 +26,7 @@ typedef struct lp_arena lp_arena;
  */
 typedef uint64_t lp_place;
 #define LP_PLACE_OFFSET_BITS 36
-#define LP_PLACE_BITS 50
+#define LP_PLACE_BITS        50
 
 /* An empty arena, which takes its first memory when asked. NULL: no memory. */
 lp_arena *lp_arena_new(void);

@@ -11,7 +11,7 @@
 #include "base/lock.h"
 
 #define LP_BELL_SLEEPERS 1u
-#define LP_BELL_RING 2u
+#define LP_BELL_RING     2u
 
 typedef struct lp_bell {
     _Atomic uint32_t word; /* rings, times two; plus one if anyone sleeps */
@@ -33,8 +33,7 @@ static inline uint32_t lp_bell_listen(lp_bell *bell)
 }
 
 /* Sleep until it rings after lp_bell_listen. As lp_park. */
-static inline int lp_bell_sleep(lp_bell *bell, uint32_t heard,
-                                int64_t deadline)
+static inline int lp_bell_sleep(lp_bell *bell, uint32_t heard, int64_t deadline)
 {
     return lp_park(&bell->word, heard, deadline);
 }

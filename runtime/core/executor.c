@@ -208,7 +208,8 @@ static int start_next_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
 {
     uint32_t number = executor->live; /* right unless some have retired */
     if (number >= executor->max_workers || executor->alive[number])
-        for (number = 0; executor->alive[number];) number++;
+        for (number = 0; executor->alive[number];)
+            number++;
     return start_locked(executor, number);
 }
 
@@ -224,16 +225,15 @@ int lp_executor_start_needed_locked(lp_executor *executor)
 }
 
 /* No worker will come for what is queued: the queue lets go of it. */
-static void empty_queue_locked(lp_executor *executor)
-    LP_HOLDS(&executor->lock)
+static void empty_queue_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
     uint32_t entry;
     uint64_t position;
     while (lp_queue_take(&control->queue, &entry, 1, &position) > 0) {
         if (entry & LP_QUEUE_GROUP) {
-            lp_group *group = lp_table_at(&control->groups,
-                                          entry & ~LP_QUEUE_GROUP);
+            lp_group *group =
+                lp_table_at(&control->groups, entry & ~LP_QUEUE_GROUP);
             (void)lp_queue_remove(&control->queue, position);
             atomic_fetch_and(&group->state, ~LP_QUEUED);
         } else {
@@ -261,8 +261,7 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     lp_lock_enter(&executor->lock);
     executor->alive[number] = 0;
     executor->live--;
-    if (end != LP_END_STOPPED &&
-        atomic_load(&control->mode) != LP_MODE_STOP) {
+    if (end != LP_END_STOPPED && atomic_load(&control->mode) != LP_MODE_STOP) {
         lp_record *record = lp_table_at(&control->records, number);
         int status = LP_OK;
         if (atomic_load(&record->inbox) != 0)
@@ -341,8 +340,7 @@ static int copy_handles(lp_handles **handles, const lp_buffer *parcel)
  */
 static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
                             lp_place adopted, const lp_task_about *about,
-                            lp_task **task)
-    LP_HOLDS(&executor->lock)
+                            lp_task **task) LP_HOLDS(&executor->lock)
 {
     lp_place place = adopted;
     lp_control *control = &executor->control;

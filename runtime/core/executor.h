@@ -16,13 +16,13 @@ typedef struct lp_executor lp_executor;
 /* The host's part of a task, which futures refer to. */
 typedef struct lp_task {
     lp_executor *executor;
-    lp_list mails;                /* guarded by the host's waiters lock */
-    _Atomic uint32_t references;  /* futures and mails */
-    uint32_t number;              /* of its slot and cell */
-    uint32_t serial;              /* for people */
-    uint32_t line;                /* where it was submitted */
-    const char *source;           /* the same: lives as long as the host */
-    char *label;                  /* owned; NULL if it has none */
+    lp_list mails;               /* guarded by the host's waiters lock */
+    _Atomic uint32_t references; /* futures and mails */
+    uint32_t number;             /* of its slot and cell */
+    uint32_t serial;             /* for people */
+    uint32_t line;               /* where it was submitted */
+    const char *source;          /* the same: lives as long as the host */
+    char *label;                 /* owned; NULL if it has none */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
@@ -82,7 +82,7 @@ const lp_memory *lp_executor_memory(lp_executor *executor);
 typedef struct lp_task_about {
     const char *source; /* where it was submitted; lives as the host does */
     uint32_t line;
-    const char *label;  /* copied; NULL if it has none */
+    const char *label; /* copied; NULL if it has none */
 } lp_task_about;
 
 uint32_t lp_executor_max_workers(const lp_executor *executor);
@@ -127,8 +127,9 @@ typedef struct lp_group_content {
 /*
  * A group of a map. Its owner makes it, fills it, sets its other fields, and
  * queues it with so many items; then takes its pieces; and drops it, at any
- * time: what has not begun is cancelled then, or runs for nobody. 0, LP_CLOSED, LP_BROKEN,
- * LP_SYSTEM or LP_NOMEM; after a failure the owner only has to drop it.
+ * time: what has not begun is cancelled then, or runs for nobody. 0, LP_CLOSED,
+ * LP_BROKEN, LP_SYSTEM or LP_NOMEM; after a failure the owner only has to drop
+ * it.
  */
 int lp_executor_new_group(lp_executor *executor, uint32_t *number);
 int lp_executor_fill_group(lp_executor *executor, uint32_t number,

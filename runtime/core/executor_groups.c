@@ -23,8 +23,8 @@ static int pop_group_locked(lp_executor *executor, uint32_t *number)
     if (executor->free_group_room <= groups->count) {
         /* Room to free every group that there is. */
         uint32_t room = 2 * groups->count + 16;
-        uint32_t *stack = lp_realloc(executor->free_groups,
-                                     room * sizeof(*stack));
+        uint32_t *stack =
+            lp_realloc(executor->free_groups, room * sizeof(*stack));
         if (!stack) return LP_NOMEM;
         executor->free_groups = stack;
         executor->free_group_room = room;
@@ -168,8 +168,7 @@ static void cancel_group_locked(lp_executor *executor, lp_group *group)
         lp_group_account(group, unclaimed, executor->control.bell);
 }
 
-void lp_executor_drop_group(lp_executor *executor, uint32_t number,
-                            bool cancel)
+void lp_executor_drop_group(lp_executor *executor, uint32_t number, bool cancel)
 {
     lp_group *group = lp_table_at(&executor->control.groups, number);
     lp_host *host = executor->host;
@@ -182,12 +181,11 @@ void lp_executor_drop_group(lp_executor *executor, uint32_t number,
         group->orphan = executor->orphan;
         executor->orphan = number + 1;
     }
-    bool last = executor->live_groups == 0 &&
-                atomic_load(&executor->owners) == 0;
+    bool last =
+        executor->live_groups == 0 && atomic_load(&executor->owners) == 0;
     lp_lock_leave(&executor->lock);
     if (last) lp_host_reap(host);
 }
-
 
 void lp_executor_cancel_groups_locked(lp_executor *executor)
 {

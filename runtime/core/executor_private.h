@@ -10,30 +10,30 @@
 struct lp_executor {
     lp_control control;
 
-    lp_host *host;                /* immutable, as the next four */
+    lp_host *host; /* immutable, as the next four */
     const lp_executor_kind *kind;
     void *self;
     uint32_t max_workers;
     lp_memory memory;
 
-    lp_list in_host;              /* guarded by the host's lock */
+    lp_list in_host; /* guarded by the host's lock */
     _Atomic uint32_t owners;
 
-    lp_lock lock;                 /* guards all below */
+    lp_lock lock; /* guards all below */
     lp_table tasks;
-    uint32_t free_task;           /* number + 1, linked through line */
+    uint32_t free_task; /* number + 1, linked through line */
     uint32_t live_tasks;
-    uint32_t *free_groups;        /* a stack of numbers */
+    uint32_t *free_groups; /* a stack of numbers */
     uint32_t free_group_count;
     uint32_t free_group_room;
     uint32_t live_groups;
-    uint32_t orphan;              /* groups to free when done: number + 1 */
-    uint64_t accepted;            /* tasks and items */
-    uint64_t settled;             /* of these, ended without a worker */
-    uint32_t live;                /* workers */
-    uint8_t *alive;               /* of max_workers flags */
-    lp_arena **arenas;            /* of max_workers; NULL until used */
-    char *broken;                 /* why; NULL if it is not */
+    uint32_t orphan;   /* groups to free when done: number + 1 */
+    uint64_t accepted; /* tasks and items */
+    uint64_t settled;  /* of these, ended without a worker */
+    uint32_t live;     /* workers */
+    uint8_t *alive;    /* of max_workers flags */
+    lp_arena **arenas; /* of max_workers; NULL until used */
+    char *broken;      /* why; NULL if it is not */
 };
 
 /* Cut the task off the last future: true if it is to be freed now. */
@@ -50,8 +50,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     LP_HOLDS(&executor->lock);
 
 /* 0 if it takes work, LP_CLOSED or LP_BROKEN. */
-int lp_executor_check_locked(lp_executor *executor)
-    LP_HOLDS(&executor->lock);
+int lp_executor_check_locked(lp_executor *executor) LP_HOLDS(&executor->lock);
 
 /* Have as many workers as the work asks for and the executor may have. */
 int lp_executor_start_needed_locked(lp_executor *executor)

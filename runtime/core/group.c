@@ -21,8 +21,8 @@ uint32_t lp_group_claim(lp_group *group, uint32_t workers, uint64_t limit,
     uint32_t claimed = atomic_load(&group->claimed);
     /* The group may just be made anew for another map; claimed is set last. */
     for (;;) {
-        uint32_t count = atomic_load_explicit(&group->count,
-                                              memory_order_relaxed);
+        uint32_t count =
+            atomic_load_explicit(&group->count, memory_order_relaxed);
         if (claimed >= count) break;
         uint32_t left = count - claimed;
         uint32_t want = wanted(group, left, workers);

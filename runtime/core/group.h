@@ -18,7 +18,7 @@
 
 /* A group holds at most this many items; there are at most this many. */
 #define LP_GROUP_ITEMS ((1u << 24) - 1)
-#define LP_GROUPS (1u << 15)
+#define LP_GROUPS      (1u << 15)
 
 /* A block of some worker: the worker's number above the place. */
 typedef uint64_t lp_address;
@@ -42,20 +42,20 @@ typedef struct lp_piece {
 } lp_piece;
 
 typedef struct lp_group {
-    _Atomic uint32_t claimed; /* items claimed from the front; set last */
+    _Atomic uint32_t claimed;   /* items claimed from the front; set last */
     _Atomic uint32_t count;     /* items */
     _Atomic uint32_t remaining; /* items that are not accounted for yet */
     _Atomic uint32_t cancelled; /* what is not begun shall not begin */
-    _Atomic uint32_t state;     /* LP_WAITED, LP_QUEUED; pieces, times LP_POKE */
-    _Atomic uint32_t cost;      /* nanoseconds an item, measured; 0: unknown */
-    _Atomic uint64_t pieces;    /* lp_address of the newest */
+    _Atomic uint32_t state;  /* LP_WAITED, LP_QUEUED; pieces, times LP_POKE */
+    _Atomic uint32_t cost;   /* nanoseconds an item, measured; 0: unknown */
+    _Atomic uint64_t pieces; /* lp_address of the newest */
 
     /* Written by the host before the group is queued. */
-    uint64_t serial;   /* of the map, so that its function is decoded once */
-    uint32_t chunk;    /* items a claim as the caller wishes; 0: measured */
-    uint32_t form;     /* of the items */
-    uint32_t assigns;  /* decode the function anew for each item */
-    uint32_t orphan;   /* the executor's list: number + 1 */
+    uint64_t serial;     /* of the map, so that its function is decoded once */
+    uint32_t chunk;      /* items a claim as the caller wishes; 0: measured */
+    uint32_t form;       /* of the items */
+    uint32_t assigns;    /* decode the function anew for each item */
+    uint32_t orphan;     /* the executor's list: number + 1 */
     lp_handles *handles; /* of head and items; owned; NULL if there are none */
     /*
      * In the host's arena, one block: where every LP_GROUP_STRIDE-th item

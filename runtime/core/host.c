@@ -42,8 +42,8 @@ static void notice(lp_host *host, lp_task *task)
     }
     lp_lock_leave(&host->waiters);
     lp_bell_ring(&host->bell);
-    if (abandoned && lp_task_abandon(task)) lp_list_append(&host->ended,
-                                                           &task->mails);
+    if (abandoned && lp_task_abandon(task))
+        lp_list_append(&host->ended, &task->mails);
 }
 
 /* Take the list of one executor and notice its tasks, oldest first. */
@@ -81,8 +81,7 @@ static lp_task *first_ended(lp_host *host)
     return task;
 }
 
-void lp_host_collect(lp_host *host,
-                     void (*look)(void *context, lp_task *task),
+void lp_host_collect(lp_host *host, void (*look)(void *context, lp_task *task),
                      void *context)
 {
     uint32_t heard = atomic_load(&host->bell.word) & ~LP_BELL_SLEEPERS;

@@ -24,7 +24,7 @@ typedef struct lp_host {
     lp_list executors;
     lp_list ended; /* tasks without a future that want a last look */
 
-    lp_lock waiters;         /* guards the mailboxes and who is in them */
+    lp_lock waiters;            /* guards the mailboxes and who is in them */
     _Atomic uint32_t collected; /* the bell when the lists were last read */
     _Atomic uint32_t arrivals;  /* mails that were not taken yet */
     _Atomic uint32_t serial;    /* of tasks, for people */

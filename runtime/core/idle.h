@@ -15,11 +15,11 @@
 #include "base/lock.h"
 
 typedef struct lp_idle {
-    char apart[64]; /* from what is written all the time */
+    char apart[64];            /* from what is written all the time */
     _Atomic uint32_t sleepers; /* declared, or asleep */
-    _Atomic uint32_t waking;                /* a wake-up is under way */
-    _Atomic uint32_t event;                 /* the word they sleep on */
-    _Atomic uint32_t nappers; /* will look again soon without being woken */
+    _Atomic uint32_t waking;   /* a wake-up is under way */
+    _Atomic uint32_t event;    /* the word they sleep on */
+    _Atomic uint32_t nappers;  /* will look again soon without being woken */
 } lp_idle;
 
 /* Declare; gives what to sleep on. Then look for work again. */

@@ -68,8 +68,8 @@ static int grow(lp_queue *queue, uint64_t tail)
     uint64_t from_mask = (UINT64_C(1) << log) - 1;
     uint64_t to_mask = (UINT64_C(2) << log) - 1;
     for (uint64_t i = position_of(head); i < tail; i++) {
-        uint32_t entry = atomic_load_explicit(&from[i & from_mask],
-                                              memory_order_relaxed);
+        uint32_t entry =
+            atomic_load_explicit(&from[i & from_mask], memory_order_relaxed);
         atomic_store_explicit(&to[i & to_mask], entry, memory_order_relaxed);
     }
     while (!atomic_compare_exchange_weak(&queue->head, &head, head + 1))

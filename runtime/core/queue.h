@@ -19,7 +19,7 @@
 typedef struct lp_queue {
     /* Position of the oldest entry, times 64, plus the log2 of the ring. */
     _Atomic uint64_t head;
-    char apart[64]; /* takers write the head, putters the tail */
+    char apart[64];        /* takers write the head, putters the tail */
     _Atomic uint64_t tail; /* position after the newest entry */
     /* The ring of 2^i entries; made when needed, kept to the end. */
     _Atomic(_Atomic uint32_t *) rings[LP_QUEUE_RINGS];

@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LP_TABLE_FIRST_BITS 4 /* the first chunk has 16 objects */
-#define LP_TABLE_CHUNKS 26u   /* so there is room for a thousand million */
+#define LP_TABLE_FIRST_BITS 4   /* the first chunk has 16 objects */
+#define LP_TABLE_CHUNKS     26u /* so there is room for a thousand million */
 
 typedef struct lp_table {
     _Atomic(char *) chunks[LP_TABLE_CHUNKS];
@@ -42,8 +42,8 @@ static inline void *lp_table_at(const lp_table *table, uint32_t number)
     uint32_t place;
     uint32_t chunk = lp_table_chunk(number, &place);
     /* Acquire; pairs with the store in lp_table_add. */
-    char *objects = atomic_load_explicit(&table->chunks[chunk],
-                                         memory_order_acquire);
+    char *objects =
+        atomic_load_explicit(&table->chunks[chunk], memory_order_acquire);
     return objects + (size_t)place * table->size;
 }
 

@@ -97,8 +97,8 @@ void lp_task_free(lp_task *task)
     task->label = NULL;
     task->line = executor->free_task;
     executor->free_task = task->number + 1;
-    bool last = --executor->live_tasks == 0 &&
-                atomic_load(&executor->owners) == 0;
+    bool last =
+        --executor->live_tasks == 0 && atomic_load(&executor->owners) == 0;
     lp_host *host = executor->host;
     lp_lock_leave(&executor->lock);
 
@@ -225,8 +225,7 @@ int lp_task_settle(lp_task *task, lp_phase phase)
     if (lp_phase_is_done(state)) return LP_INVALID;
     /* The owner thread alone completes a manual future, so this is no race. */
     cell->finished_at = lp_clock_now();
-    if ((state & LP_PHASE) == LP_PENDING &&
-        lp_task_set_running(task) != LP_OK)
+    if ((state & LP_PHASE) == LP_PENDING && lp_task_set_running(task) != LP_OK)
         return LP_INVALID;
     tell_settled(task, lp_cell_complete(cell, phase));
     return LP_OK;

@@ -30,12 +30,12 @@ typedef enum lp_phase {
     LP_LOST = 5,      /* the outcome is an lp_reason */
 } lp_phase;
 
-#define LP_PHASE 7u
-#define LP_WAITED 8u     /* a thread is parked on the word */
-#define LP_NOTIFY 16u    /* the host wants the cell in the completed list */
-#define LP_QUEUED 32u    /* in the queue, or in the batch of a worker */
-#define LP_ABANDONED 64u /* no future refers to it */
-#define LP_POKE 65536u   /* added to wake a parked thread for no reason */
+#define LP_PHASE     7u
+#define LP_WAITED    8u     /* a thread is parked on the word */
+#define LP_NOTIFY    16u    /* the host wants the cell in the completed list */
+#define LP_QUEUED    32u    /* in the queue, or in the batch of a worker */
+#define LP_ABANDONED 64u    /* no future refers to it */
+#define LP_POKE      65536u /* added to wake a parked thread for no reason */
 
 #define LP_SLOT_INLINE 32u
 #define LP_CELL_INLINE 32u
@@ -53,7 +53,7 @@ typedef struct lp_slot {
     uint64_t length;     /* of the parcel in bytes */
     lp_handles *handles; /* owned by the task; NULL if it has none */
     union {
-        lp_place parcel; /* in the host's arena */
+        lp_place parcel;               /* in the host's arena */
         uint8_t bytes[LP_SLOT_INLINE]; /* if length fits */
     } at;
 } lp_slot;

@@ -38,9 +38,9 @@
  * of a burst: it naps so long, so many times, before it goes to sleep, since
  * to be woken costs the submitter more than his submits.
  */
-#define BURST_TASKS 32u
+#define BURST_TASKS     32u
 #define NAP_NANOSECONDS 50000
-#define NAPS 10u
+#define NAPS            10u
 
 void lp_worker_init(lp_worker *worker, lp_control *control, uint32_t number)
 {
@@ -63,8 +63,8 @@ void lp_control_post(lp_control *control, uint32_t number)
     uint32_t first = atomic_load(&control->completed);
     do {
         atomic_store_explicit(&cell->next, first, memory_order_relaxed);
-    } while (!atomic_compare_exchange_weak(&control->completed, &first,
-                                           number + 1));
+    } while (
+        !atomic_compare_exchange_weak(&control->completed, &first, number + 1));
     lp_bell_ring(control->bell);
 }
 
@@ -123,8 +123,8 @@ static void complete(lp_control *control, uint32_t number, lp_phase phase)
 /* Count before the outcome shows, so that nobody starts a needless worker. */
 static void count_ended(lp_worker *worker, uint64_t count)
 {
-    uint64_t ended = atomic_load_explicit(&worker->record->ended,
-                                          memory_order_relaxed);
+    uint64_t ended =
+        atomic_load_explicit(&worker->record->ended, memory_order_relaxed);
     atomic_store_explicit(&worker->record->ended, ended + count,
                           memory_order_release);
 }
@@ -222,8 +222,7 @@ static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
     piece->count = count;
     piece->form = outcome.form;
     piece->length = outcome.length;
-    if (outcome.length > 0)
-        memcpy(piece + 1, outcome.bytes, outcome.length);
+    if (outcome.length > 0) memcpy(piece + 1, outcome.bytes, outcome.length);
     lp_address address = ((uint64_t)worker->number << LP_PLACE_BITS) | place;
     lp_group_post(group, piece, address, worker->control->bell);
 }
@@ -255,9 +254,9 @@ static void run_items(lp_worker *worker)
     uint32_t first, count, piece_first = 0, piece_count = 0;
     int64_t started = lp_clock_now(), now = started;
 
-    while ((count = next_items(worker,
-                               step_size(group, piece_count, now - started),
-                               &first)) > 0) {
+    while ((count =
+                next_items(worker, step_size(group, piece_count, now - started),
+                           &first)) > 0) {
         if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
             count_ended(worker, count);
             lp_group_account(group, count, worker->control->bell);
@@ -279,8 +278,7 @@ static void run_items(lp_worker *worker)
             started = now;
         }
     }
-    if (piece_count > 0)
-        hand_in_piece(worker, group, piece_first, piece_count);
+    if (piece_count > 0) hand_in_piece(worker, group, piece_first, piece_count);
     worker->now = lp_clock_now();
 }
 
@@ -292,10 +290,10 @@ static void take_items(lp_worker *worker, uint32_t entry, uint64_t position)
     lp_group *group = lp_table_at(&control->groups, number);
     uint32_t first = 0;
     bool exhausted;
-    uint32_t workers = atomic_load_explicit(&control->workers,
-                                            memory_order_relaxed);
-    uint32_t count = lp_group_claim(group, workers, worker->left, &first,
-                                    &exhausted);
+    uint32_t workers =
+        atomic_load_explicit(&control->workers, memory_order_relaxed);
+    uint32_t count =
+        lp_group_claim(group, workers, worker->left, &first, &exhausted);
     if (exhausted && lp_queue_remove(&control->queue, position))
         atomic_fetch_and(&group->state, ~LP_QUEUED);
     if (count == 0) return;
@@ -318,9 +316,9 @@ static uint32_t batch_limit(lp_worker *worker)
     uint32_t limit = 1;
     if (worker->average < TINY_NANOSECONDS) {
         lp_control *control = worker->control;
-        uint64_t share = lp_queue_length(&control->queue) /
-                         atomic_load_explicit(&control->workers,
-                                              memory_order_relaxed);
+        uint64_t share =
+            lp_queue_length(&control->queue) /
+            atomic_load_explicit(&control->workers, memory_order_relaxed);
         limit = share > LP_BATCH ? LP_BATCH : (uint32_t)share;
         if (limit == 0) limit = 1;
     }
@@ -334,8 +332,8 @@ static void run_batch(lp_worker *worker)
     lp_record *record = worker->record;
     uint32_t taken = atomic_load_explicit(&record->taken, memory_order_relaxed);
     for (uint32_t i = 0; i < taken; i++) {
-        uint32_t number = atomic_load_explicit(&record->batch[i],
-                                               memory_order_relaxed);
+        uint32_t number =
+            atomic_load_explicit(&record->batch[i], memory_order_relaxed);
         atomic_store_explicit(&record->begun, i + 1, memory_order_relaxed);
         if (i + 1 == taken && taken > 1)
             atomic_fetch_sub(&worker->control->hoards, 1);
@@ -356,8 +354,8 @@ static bool serve_queue(lp_worker *worker)
     lp_record *record = worker->record;
     uint32_t batch[LP_BATCH];
     uint64_t position;
-    uint32_t count = lp_queue_take(&control->queue, batch, batch_limit(worker),
-                                   &position);
+    uint32_t count =
+        lp_queue_take(&control->queue, batch, batch_limit(worker), &position);
     if (count == 0) return false;
     if (batch[0] & LP_QUEUE_GROUP) {
         take_items(worker, batch[0], position);
@@ -412,8 +410,8 @@ static bool steal_task(lp_worker *worker, lp_record *other)
     uint32_t taken = atomic_load_explicit(&other->taken, memory_order_acquire);
     uint32_t begun = atomic_load_explicit(&other->begun, memory_order_relaxed);
     for (uint32_t i = taken; i > begun; i--) {
-        uint32_t number = atomic_load_explicit(&other->batch[i - 1],
-                                               memory_order_relaxed);
+        uint32_t number =
+            atomic_load_explicit(&other->batch[i - 1], memory_order_relaxed);
         if (lp_cell_steal(cell_at(worker->control, number))) {
             lp_idle_wake_one(&worker->control->idle);
             run_task(worker, number);
@@ -497,7 +495,8 @@ static bool serve(lp_worker *worker)
 void lp_worker_run_queued(lp_worker *worker)
 {
     worker->now = lp_clock_now();
-    while (serve(worker)) continue;
+    while (serve(worker))
+        continue;
 }
 
 static uint64_t tasks_ended(const lp_worker *worker)
@@ -518,8 +517,7 @@ lp_end lp_worker_run(lp_worker *worker)
             naps = 0;
             continue;
         }
-        if (atomic_load(&control->mode) == LP_MODE_DRAIN)
-            return LP_END_DRAINED;
+        if (atomic_load(&control->mode) == LP_MODE_DRAIN) return LP_END_DRAINED;
         if (tasks_ended(worker) - ended >= BURST_TASKS && naps++ < NAPS) {
             lp_idle_nap(&control->idle, lp_clock_now() + NAP_NANOSECONDS);
             worker->now = lp_clock_now();

@@ -28,12 +28,12 @@ typedef enum lp_mode {
 
 /* What one worker shows to the host and to the other workers. */
 typedef struct lp_record {
-    char apart[64];         /* from the record of the worker before */
-    _Atomic uint64_t ended; /* tasks and items done with */
-    _Atomic uint64_t items; /* claimed of a group, not begun; see worker.c */
-    _Atomic uint32_t begun; /* entries of batch that are no longer there */
-    _Atomic uint32_t taken; /* entries of batch */
-    _Atomic uint32_t inbox; /* list of tasks for this worker: number + 1 */
+    char apart[64];           /* from the record of the worker before */
+    _Atomic uint64_t ended;   /* tasks and items done with */
+    _Atomic uint64_t items;   /* claimed of a group, not begun; see worker.c */
+    _Atomic uint32_t begun;   /* entries of batch that are no longer there */
+    _Atomic uint32_t taken;   /* entries of batch */
+    _Atomic uint32_t inbox;   /* list of tasks for this worker: number + 1 */
     _Atomic uint32_t running; /* the task in execution: number + 1 */
     _Atomic uint32_t batch[LP_BATCH]; /* taken from the queue */
 } lp_record;
@@ -43,7 +43,7 @@ typedef struct lp_control {
     lp_queue queue;
     lp_idle idle;
     _Atomic uint32_t mode;
-    _Atomic uint32_t hoards;    /* workers that have begun less than they took */
+    _Atomic uint32_t hoards; /* workers that have begun less than they took */
     _Atomic uint32_t completed; /* list of cells for the host: number + 1 */
     _Atomic uint32_t workers;   /* records in use, from 0 */
     lp_bell *bell;
@@ -93,10 +93,10 @@ typedef struct lp_worker {
     lp_arena *outcomes;
     uint32_t number;
     const lp_worker_kind *kind;
-    void *self;          /* the kind's */
-    uint64_t left;       /* tasks until it retires; UINT64_MAX: never */
-    uint64_t average;    /* nanoseconds a task, lately */
-    int64_t now;         /* the clock when the last task ended */
+    void *self;       /* the kind's */
+    uint64_t left;    /* tasks until it retires; UINT64_MAX: never */
+    uint64_t average; /* nanoseconds a task, lately */
+    int64_t now;      /* the clock when the last task ended */
 } lp_worker;
 
 /* Prepare a worker for control's record number; the caller fills the rest. */

@@ -32,25 +32,25 @@ extern "C" {
 #define LPOOL_VERSION_PATCH 0
 
 #if defined(__GNUC__)
-#define LPOOL_API __attribute__((visibility("default")))
+#    define LPOOL_API __attribute__((visibility("default")))
 #else
-#define LPOOL_API
+#    define LPOOL_API
 #endif
 
 /* "0.1.0". */
 LPOOL_API const char *lpool_version(void);
 
-#define LPOOL_OK 0
-#define LPOOL_ENOMEM (-1)       /* memory is short */
-#define LPOOL_ECLOSED (-2)      /* the executor takes no more work */
-#define LPOOL_EBROKEN (-3)      /* the executor broke: an initializer failed */
-#define LPOOL_ETIMEOUT (-4)     /* the timeout passed first */
-#define LPOOL_EINTERRUPTED (-5) /* a signal ended the wait */
-#define LPOOL_EUNSENDABLE (-6)  /* a value cannot cross */
-#define LPOOL_ECORRUPT (-7)     /* bytes that lpool did not write */
-#define LPOOL_EINVALID (-8)     /* an argument or a state that does not fit */
-#define LPOOL_ESYSTEM (-9)      /* the system refused: see errno */
-#define LPOOL_EFAILED (-10)     /* Lua code raised an error */
+#define LPOOL_OK           0
+#define LPOOL_ENOMEM       (-1)  /* memory is short */
+#define LPOOL_ECLOSED      (-2)  /* the executor takes no more work */
+#define LPOOL_EBROKEN      (-3)  /* the executor broke: an initializer failed */
+#define LPOOL_ETIMEOUT     (-4)  /* the timeout passed first */
+#define LPOOL_EINTERRUPTED (-5)  /* a signal ended the wait */
+#define LPOOL_EUNSENDABLE  (-6)  /* a value cannot cross */
+#define LPOOL_ECORRUPT     (-7)  /* bytes that lpool did not write */
+#define LPOOL_EINVALID     (-8)  /* an argument or a state that does not fit */
+#define LPOOL_ESYSTEM      (-9)  /* the system refused: see errno */
+#define LPOOL_EFAILED      (-10) /* Lua code raised an error */
 
 /* What a status means, in words; never NULL. */
 LPOOL_API const char *lpool_strerror(int status);
@@ -135,9 +135,9 @@ typedef enum lpool_kind {
 typedef struct lpool_executor_config {
     size_t size; /* sizeof(lpool_executor_config) */
     lpool_kind kind;
-    unsigned max_workers;     /* 0: the kind's default */
-    const char *name_prefix;  /* NULL: ThreadPoolExecutor-<n> */
-    uint64_t max_tasks;       /* of a worker before it is replaced; 0: any */
+    unsigned max_workers;       /* 0: the kind's default */
+    const char *name_prefix;    /* NULL: ThreadPoolExecutor-<n> */
+    uint64_t max_tasks;         /* of a worker before it is replaced; 0: any */
     const char *const *preload; /* modules that each worker requires */
     size_t preload_count;
     int initializer; /* stack index of a function; 0: none */
@@ -174,7 +174,7 @@ LPOOL_API int lpool_executor_check(lpool_executor *executor);
 LPOOL_API const char *lpool_executor_broken(lpool_executor *executor);
 
 #define LPOOL_CANCEL 1u /* what has not begun ends as cancelled */
-#define LPOOL_STOP 2u   /* and workers end after the task they run */
+#define LPOOL_STOP   2u /* and workers end after the task they run */
 
 /* Take no more work. Idempotent. */
 LPOOL_API void lpool_executor_shutdown(lpool_executor *executor,
@@ -201,9 +201,9 @@ LPOOL_API int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
  * Submit to each of all workers, started if they are not; futures has room
  * for max_workers. Stack and results as lpool_submit.
  */
-LPOOL_API int lpool_broadcast(lua_State *L, lpool_executor *executor,
-                              int nargs, const char *label,
-                              lpool_future **futures, unsigned *count);
+LPOOL_API int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
+                              const char *label, lpool_future **futures,
+                              unsigned *count);
 
 /* ---- futures ---- */
 
@@ -234,8 +234,7 @@ LPOOL_API int lpool_future_wait(lua_State *L, lpool_future *future,
  * results. LPOOL_EFAILED: [-0, +2, e], the error and the worker's traceback
  * (a string); also for a cancelled future. The failure counts as looked at.
  */
-LPOOL_API int lpool_future_push(lua_State *L, lpool_future *future,
-                                int *count);
+LPOOL_API int lpool_future_push(lua_State *L, lpool_future *future, int *count);
 
 /*
  * Report on the log if the future failed and nobody looked at how: for when
@@ -295,9 +294,9 @@ LPOOL_API int lpool_waiter_next(lua_State *L, lpool_waiter *waiter,
 /* ---- maps ---- */
 
 typedef struct lpool_map_config {
-    size_t size;      /* sizeof(lpool_map_config) */
-    unsigned chunk;   /* items a worker takes at a time; 0: by their cost */
-    bool ordered;     /* results in the order of the items */
+    size_t size;    /* sizeof(lpool_map_config) */
+    unsigned chunk; /* items a worker takes at a time; 0: by their cost */
+    bool ordered;   /* results in the order of the items */
 } lpool_map_config;
 
 /*
@@ -367,7 +366,7 @@ LPOOL_API lpool_future *lpool_test_future(lua_State *L, int index);
 
 /* The names of their metatables, in the registry. */
 #define LPOOL_EXECUTOR_TYPE "lpool.executor"
-#define LPOOL_FUTURE_TYPE "lpool.future"
+#define LPOOL_FUTURE_TYPE   "lpool.future"
 
 /* Push an error object of this kind, such as "TimeoutError". [-0, +1, e] */
 LPOOL_API void lpool_push_error(lua_State *L, const char *kind,

@@ -28,8 +28,8 @@ int lp_call_body(lua_State *L)
 
     lua_call(L, count - 1, LUA_MULTRET);
     if (state->exited) return luaL_error(L, "os.exit was called");
-    status = lp_encode(L, 2, lua_gettop(L) - 1, LP_ROLE_RESULTS,
-                       &state->buffer, NULL);
+    status = lp_encode(L, 2, lua_gettop(L) - 1, LP_ROLE_RESULTS, &state->buffer,
+                       NULL);
     if (status == LP_UNSENDABLE) return give_up(work, LP_CAUSE_UNSENDABLE);
     if (status != LP_OK) {
         lua_pushliteral(L, "not enough memory");
@@ -56,9 +56,8 @@ void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
         outcome->ending = lp_failure_encode(state, status, &state->buffer);
     } else if (work.cause) {
         lp_buffer_reset(&state->buffer);
-        outcome->ending = lp_failure_reason(state, work.cause, 0,
-                                            lua_tostring(L, -1),
-                                            &state->buffer);
+        outcome->ending = lp_failure_reason(
+            state, work.cause, 0, lua_tostring(L, -1), &state->buffer);
     } else {
         outcome->ending = LP_RETURNED;
     }

@@ -124,8 +124,8 @@ lp_ending lp_failure_encode(lp_state *state, int status, lp_buffer *out)
     if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
         lua_pop(L, 1);
         out->length = before;
-        return lp_failure_reason(state, LP_CAUSE_MEMORY, 0,
-                                 "not enough memory", out);
+        return lp_failure_reason(state, LP_CAUSE_MEMORY, 0, "not enough memory",
+                                 out);
     }
     return work.ending;
 }

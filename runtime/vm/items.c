@@ -37,8 +37,8 @@ static int add_message(lua_State *L, lp_state *state, int count)
     lp_buffer *results = &state->results;
     size_t begin;
     if (open_result(results, &begin) != LP_OK) return LP_NOMEM;
-    int status = lp_encode(L, lua_gettop(L) - count + 1, count,
-                           LP_ROLE_RESULTS, results, NULL);
+    int status = lp_encode(L, lua_gettop(L) - count + 1, count, LP_ROLE_RESULTS,
+                           results, NULL);
     if (status == LP_UNSENDABLE) {
         results->length = begin + HEADER;
         lp_ending ending = lp_failure_reason(state, LP_CAUSE_UNSENDABLE, 0,

@@ -16,10 +16,10 @@
 
 #define LP_ITEMS_MESSAGES 0u
 #define LP_ITEMS_INTEGERS 1u
-#define LP_ITEMS_RANGE 2u
+#define LP_ITEMS_RANGE    2u
 
 typedef struct lp_items_source {
-    uint64_t serial;     /* of the map: the function is kept for the next */
+    uint64_t serial; /* of the map: the function is kept for the next */
     uint32_t form;
     bool assigns;        /* decode the function for each item */
     const uint8_t *head; /* the function: a message */

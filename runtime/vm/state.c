@@ -108,8 +108,8 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     state->buffer.memory = config->outcomes;
     lua_pushcfunction(L, open_body);
     lua_pushlightuserdata(L, (void *)(uintptr_t)config);
-    int status = lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK
-                                                 : take_error(L, text, size);
+    int status =
+        lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK : take_error(L, text, size);
     if (status != LP_OK) {
         lp_state_close(state);
         return status;
@@ -140,8 +140,8 @@ int lp_state_require(lp_state *state, const char *module, char *text,
     lua_State *L = state->L;
     lua_getglobal(L, "require");
     lua_pushstring(L, module);
-    int status = lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK
-                                                 : take_error(L, text, size);
+    int status =
+        lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK : take_error(L, text, size);
     lua_settop(L, LP_AT_TOP);
     return status;
 }

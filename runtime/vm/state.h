@@ -23,7 +23,7 @@ typedef struct lp_state_config {
     /* Adds what tasks may use besides the standard libraries. May raise. */
     void (*open)(struct lua_State *L, void *context);
     void *context;
-    uint64_t seed; /* of the state's random numbers */
+    uint64_t seed;             /* of the state's random numbers */
     const lp_memory *outcomes; /* where large outcomes go; NULL: the heap */
 } lp_state_config;
 

@@ -25,20 +25,20 @@ enum {
 
 struct lp_state {
     lua_State *L;
-    lp_buffer buffer;     /* the outcome of the last call */
-    char text[256];       /* what went wrong, for people */
-    bool exited;          /* os.exit was called in this call */
+    lp_buffer buffer; /* the outcome of the last call */
+    char text[256];   /* what went wrong, for people */
+    bool exited;      /* os.exit was called in this call */
     int exit_code;
-    int traceback;        /* reference of the last error's traceback */
+    int traceback; /* reference of the last error's traceback */
 
     lp_items_source source; /* of the items in progress */
     const uint8_t *cursor;  /* the next item of it */
     uint32_t next;          /* its number */
     uint32_t end;
-    uint64_t function;      /* serial of the map whose function is kept */
-    uint32_t form;          /* of the results */
+    uint64_t function; /* serial of the map whose function is kept */
+    uint32_t form;     /* of the results */
     lp_buffer results;
-    size_t whole;           /* bytes of results that are complete */
+    size_t whole; /* bytes of results that are complete */
 };
 
 /* failure.c */

@@ -41,7 +41,8 @@ static int start(void *self, uint32_t number)
                    number);
     worker->loop.outcomes = lp_executor_arena(worker->executor, number);
     worker->loop.kind = &lp_state_worker_kind;
-    if (worker->setup.max_tasks > 0) worker->loop.left = worker->setup.max_tasks;
+    if (worker->setup.max_tasks > 0)
+        worker->loop.left = worker->setup.max_tasks;
     worker->started = true;
     return LP_OK;
 }

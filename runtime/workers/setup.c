@@ -27,8 +27,8 @@ void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
     identity->executor = executor;
     identity->kind = setup->kind;
     identity->number = number;
-    snprintf(identity->name, sizeof(identity->name), "%.100s_%u",
-             setup->prefix, number);
+    snprintf(identity->name, sizeof(identity->name), "%.100s_%u", setup->prefix,
+             number);
 }
 
 /* Run a parcel for its effect; false if it failed. */
@@ -51,19 +51,20 @@ static void log_failure(const lp_setup *setup, const char *what,
     setup->log(line);
 }
 
-int lp_setup_begin(const lp_setup *setup, lp_identity *identity,
-                   lp_state **out, char *text, size_t size)
+int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
+                   char *text, size_t size)
 {
     lp_state *state = NULL;
     lp_state_config config = setup->state;
-    lp_arena *outcomes = lp_executor_arena(identity->executor,
-                                           identity->number);
+    lp_arena *outcomes =
+        lp_executor_arena(identity->executor, identity->number);
     identity->outcomes = lp_arena_memory(outcomes);
     config.context = identity;
     config.outcomes = &identity->outcomes;
-    config.seed = setup->state.seed + 0x9E3779B97F4A7C15u *
-                  (1 + atomic_fetch_add(&lp_executor_host(identity->executor)
-                                             ->seed, 1));
+    config.seed = setup->state.seed +
+                  0x9E3779B97F4A7C15u *
+                      (1 + atomic_fetch_add(
+                               &lp_executor_host(identity->executor)->seed, 1));
     int status = lp_state_open(&config, &state, text, size);
     if (status == LP_NOMEM) snprintf(text, size, "not enough memory");
     for (size_t i = 0; i < setup->preload_count && status == LP_OK; i++)

@@ -32,8 +32,7 @@ lp_thread_workers *lp_thread_workers_new(const lp_setup *setup)
     return workers;
 }
 
-void lp_thread_workers_attach(lp_thread_workers *workers,
-                              lp_executor *executor)
+void lp_thread_workers_attach(lp_thread_workers *workers, lp_executor *executor)
 {
     workers->executor = executor;
 }
@@ -49,8 +48,8 @@ static void *run(void *argument)
     char text[256];
 
     lp_thread_set_name(worker->identity.name);
-    if (lp_setup_begin(setup, &worker->identity, &state, text,
-                       sizeof(text)) != LP_OK) {
+    if (lp_setup_begin(setup, &worker->identity, &state, text, sizeof(text)) !=
+        LP_OK) {
         lp_executor_break(executor, text);
     } else {
         worker->loop.self = state;
@@ -79,8 +78,7 @@ static int start(void *self, uint32_t number)
 
     lp_lock_enter(&workers->lock);
     int status = lp_thread_start(&worker->thread, run, worker);
-    if (status == LP_OK)
-        lp_list_append(&workers->threads, &worker->in_workers);
+    if (status == LP_OK) lp_list_append(&workers->threads, &worker->in_workers);
     lp_lock_leave(&workers->lock);
     if (status != LP_OK) lp_free(worker);
     return status;
@@ -91,8 +89,8 @@ static thread_worker *first_thread(lp_thread_workers *workers)
     thread_worker *worker = NULL;
     lp_lock_enter(&workers->lock);
     if (!lp_list_is_empty(&workers->threads)) {
-        worker = LP_LIST_ENTRY(workers->threads.next, thread_worker,
-                               in_workers);
+        worker =
+            LP_LIST_ENTRY(workers->threads.next, thread_worker, in_workers);
         lp_list_remove(&worker->in_workers);
     }
     lp_lock_leave(&workers->lock);
