@@ -1079,15 +1079,39 @@ static void test_library(void)
     CHECK(lp_alloc_live() == 0);
 }
 
+static int fuzz_rounds = 100000;
+
+static void test_fuzz(void)
+{
+    test_corrupt_input(fuzz_rounds);
+}
+
+/* The tests, in the order of the report. */
+static const struct {
+    const char *name;
+    void (*run)(void);
+} parts[] = {
+    {"the library keeps, finds and names", test_library},
+    {"values, functions and classes travel", run_tests},
+    {"messages follow each other", test_several_messages},
+    {"classes pass through three states", test_class_in_three_states},
+    {"the collector keeps up", test_garbage_is_collected},
+    {"memory failures leak nothing", test_memory_failures},
+    {"corrupt input is refused", test_fuzz},
+};
+
 int main(int argc, char **argv)
 {
-    test_library();
-    run_tests();
-    test_several_messages();
-    test_class_in_three_states();
-    test_garbage_is_collected();
-    test_memory_failures();
-    test_corrupt_input(argc > 1 ? atoi(argv[1]) : 100000);
-    if (failures == 0) printf("codec: all well\n");
+    const size_t count = sizeof(parts) / sizeof(parts[0]);
+
+    if (argc > 1) fuzz_rounds = atoi(argv[1]);
+    for (size_t i = 0; i < count; i++) {
+        int before = failures;
+        parts[i].run();
+        printf("%s %zu - codec: %s\n", failures == before ? "ok" : "not ok",
+               i + 1, parts[i].name);
+        (void)fflush(stdout);
+    }
+    printf("1..%zu\n", count);
     return failures == 0 ? 0 : 1;
 }

@@ -209,7 +209,7 @@ describe("thread pools under load #slow:", function()
       local function noop() end
       for i = 1, 1000 do ex:submit(noop):result() end
       local start = resident()
-      local gate <close> = gates.new()
+      local gate = gates.new()
       ex:submit(gates.hold, gate.path)
       gate:await(1)
       for i = 1, LOAD do ex:submit(noop, i) end

@@ -43,11 +43,15 @@ end
 
 --- Runs a Lua program with the program under test.
 -- @tparam string source
--- @tparam[opt] table options as for shell; `args` a string of arguments
+-- @tparam[opt] table options as for shell; `args` a string of arguments, `env`
+-- one of assignments to environment variables
 -- @treturn table as for shell
 function child.run(source, options)
+  options = options or {}
   local script = temporary.file(source)
-  return child.shell(("exec $LPOOL %s %s"):format(script, options and options.args or ""), options)
+  local environment = options.env and ("export %s; "):format(options.env) or ""
+  local command = ("%sexec $LPOOL %s %s"):format(environment, script, options.args or "")
+  return child.shell(command, options)
 end
 
 return child

@@ -27,6 +27,7 @@ local topics = {
   "stopping",
   "workers",
   "initializers",
+  "coroutines",
   "programs",
 }
 

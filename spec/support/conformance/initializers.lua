@@ -202,6 +202,17 @@ return function(kind)
     assert.are.equal("true\n", result.out)
   end)
 
+  it("breaks an executor by an initializer that calls os.exit", function()
+    local result = helper.script(kind, broken .. [[
+      local ex <close> = make { max_workers = 1, initializer = function() os.exit(3) end }
+      local ok, f = pcall(ex.submit, ex, math.max, 1)
+      if ok then f = f:exception() end
+      print(lpool.is(f, KIND))
+    ]])
+    assert.are.equal("true\n", result.out)
+    assert.are.equal(0, result.code)
+  end)
+
   it("can be closed although it is broken", function()
     local result = helper.script(kind, [[
       do

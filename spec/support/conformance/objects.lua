@@ -262,6 +262,36 @@ return function(kind)
     assert.are.equal("on", ex:submit(echo, "on"):result())
   end)
 
+  it("lets __serialize use the executor", function()
+    local ex <close> = make { max_workers = 1 }
+    -- By the registry, since what is an upvalue of a class travels with it.
+    debug.getregistry().lpool_spec_executor = ex
+    local handle = setmetatable({}, {
+      __serialize = function()
+        local own = debug.getregistry().lpool_spec_executor
+        return own:submit(math.max, 1, 3):result()
+      end,
+      __deserialize = echo,
+    })
+    local result = ex:submit(echo, handle):result()
+    debug.getregistry().lpool_spec_executor = nil
+    assert.are.equal(3, result)
+  end)
+
+  it("lets a __serialize that never ends its nesting fail, not crash", function()
+    local ex <close> = make()
+    local handle = {}
+    local Handle = { __deserialize = echo }
+    Handle.__serialize = function()
+      return setmetatable({}, Handle)
+    end
+    setmetatable(handle, Handle)
+    helper.limit(60)
+    local ok = pcall(ex.submit, ex, function() end, handle)
+    assert.is_false(ok)
+    assert.are.equal("on", ex:submit(echo, "on"):result())
+  end)
+
   it("refuses a __serialize whose value cannot cross", function()
     local ex <close> = make()
     local handle = setmetatable({}, {

@@ -1,0 +1,465 @@
+/*
+ * core_test.c - the concurrent half without Lua, so that the thread
+ * sanitizer sees every access.
+ *
+ * Workers here are threads whose kind adds up the bytes of a parcel, or
+ * doubles the items of a group. Several submitters, cancellers and waiters
+ * race with them.
+ */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/thread.h"
+#include "core/executor.h"
+#include "core/mailbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+static int tests;
+
+#define CHECK(claim)                                                           \
+    do {                                                                       \
+        if (!(claim)) {                                                        \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,         \
+                    #claim);                                                   \
+            failures++;                                                        \
+        }                                                                      \
+    } while (0)
+
+/* ---- workers that need no Lua ---- */
+
+#define MOST_WORKERS 4u
+
+typedef struct crew {
+    lp_executor *executor;
+    lp_lock lock;
+    lp_list hands; /* started and not yet joined */
+    uint64_t left; /* tasks of each worker; 0: any */
+} crew;
+
+typedef struct hand {
+    lp_list in_team;
+    lp_thread thread;
+    crew *team;
+    lp_worker loop;
+    uint64_t sum;
+    int64_t results[4096];
+    size_t result_count;
+    const lp_items *items;
+    uint32_t next;
+} hand;
+
+static void execute(void *self, const lp_job *job, lp_outcome *outcome)
+{
+    hand *worker = self;
+    worker->sum = 0;
+    for (size_t i = 0; i < job->length; i++)
+        worker->sum += job->bytes[i];
+    outcome->phase = LP_FINISHED;
+    outcome->bytes = (const uint8_t *)&worker->sum;
+    outcome->length = sizeof(worker->sum);
+}
+
+static void begin_items(void *self, const lp_items *items, uint32_t first)
+{
+    hand *worker = self;
+    worker->items = items;
+    worker->next = first;
+    worker->result_count = 0;
+}
+
+static void run_items(void *self, uint32_t count)
+{
+    hand *worker = self;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t item = worker->items->first + (int64_t)worker->next++;
+        /* What does not fit is missed by the test, which has fewer items. */
+        if (worker->result_count < 4096)
+            worker->results[worker->result_count++] = 2 * item;
+    }
+}
+
+static void end_items(void *self, lp_items_outcome *outcome)
+{
+    hand *worker = self;
+    outcome->bytes = (const uint8_t *)worker->results;
+    outcome->length = worker->result_count * sizeof(int64_t);
+    outcome->form = LP_FORM_INTEGERS;
+}
+
+static const lp_worker_kind adding = {execute, begin_items, run_items,
+                                      end_items};
+
+static void *work(void *argument)
+{
+    hand *worker = argument;
+    crew *team = worker->team;
+    uint32_t number = worker->loop.number;
+    lp_end end = lp_worker_run(&worker->loop);
+    lp_executor_worker_ended(team->executor, number, end);
+    return NULL;
+}
+
+static int start(void *self, uint32_t number)
+{
+    crew *team = self;
+    hand *worker = calloc(1, sizeof(*worker));
+    if (!worker) return LP_NOMEM;
+    worker->team = team;
+    lp_worker_init(&worker->loop, lp_executor_control(team->executor), number);
+    worker->loop.outcomes = lp_executor_arena(team->executor, number);
+    worker->loop.kind = &adding;
+    worker->loop.self = worker;
+    if (team->left > 0) worker->loop.left = team->left;
+    lp_lock_enter(&team->lock);
+    lp_list_append(&team->hands, &worker->in_team);
+    int status = lp_thread_start(&worker->thread, work, worker);
+    lp_lock_leave(&team->lock);
+    return status;
+}
+
+static void join(void *self)
+{
+    crew *team = self;
+    for (;;) {
+        hand *worker = NULL;
+        lp_lock_enter(&team->lock);
+        if (!lp_list_is_empty(&team->hands)) {
+            worker = LP_LIST_ENTRY(team->hands.next, hand, in_team);
+            lp_list_remove(&worker->in_team);
+        }
+        lp_lock_leave(&team->lock);
+        if (!worker) return;
+        lp_thread_join(&worker->thread);
+        free(worker);
+    }
+}
+
+static void free_crew(void *self)
+{
+    lp_lock_clear(&((crew *)self)->lock);
+    free(self);
+}
+
+static const lp_executor_kind kind = {
+    .start = start, .join = join, .free = free_crew};
+
+static lp_executor *open_executor(lp_host *host, uint32_t workers,
+                                  uint64_t left)
+{
+    crew *team = calloc(1, sizeof(*team));
+    lp_executor_config config = {host, &kind, team, workers};
+    lp_executor *executor = NULL;
+    lp_lock_init(&team->lock, LP_RANK_WORKERS);
+    lp_list_init(&team->hands);
+    CHECK(team && lp_executor_open(&config, &executor) == LP_OK);
+    team->executor = executor;
+    team->left = left;
+    return executor;
+}
+
+/* Wait until all executors of the host are gone, and close it. */
+static void close_host(lp_host *host)
+{
+    for (;;) {
+        uint32_t heard = lp_bell_listen(&host->bell);
+        lp_host_collect(host, NULL, NULL);
+        lp_host_reap(host);
+        lp_lock_enter(&host->lock);
+        bool empty = lp_list_is_empty(&host->executors);
+        lp_lock_leave(&host->lock);
+        if (empty) break;
+        CHECK(lp_bell_sleep(&host->bell, heard,
+                            lp_clock_after(INT64_C(60000000000))) !=
+              LP_TIMEOUT);
+        if (failures) exit(1);
+    }
+    lp_host_clear(host);
+}
+
+/* ---- submitting ---- */
+
+static lp_task *submit(lp_executor *executor, uint8_t byte, size_t length)
+{
+    static const lp_task_about nothing = {NULL, 0, NULL};
+    lp_buffer parcel;
+    lp_task *task = NULL;
+    lp_buffer_init(&parcel);
+    CHECK(lp_buffer_reserve(&parcel, length) == LP_OK);
+    memset(parcel.bytes, byte, length);
+    parcel.length = length;
+    CHECK(lp_executor_submit(executor, &parcel, &nothing, &task) == LP_OK);
+    lp_buffer_clear(&parcel);
+    return task;
+}
+
+static void await(lp_task *task)
+{
+    uint32_t expected;
+    while (lp_task_listen(task, &expected))
+        (void)lp_park(&lp_task_cell(task)->state, expected, LP_NEVER);
+}
+
+static uint64_t outcome_of(lp_task *task)
+{
+    uint64_t sum = 0;
+    size_t length;
+    const uint8_t *bytes = lp_task_outcome(task, &length);
+    CHECK(length == sizeof(sum));
+    if (length == sizeof(sum)) memcpy(&sum, bytes, sizeof(sum));
+    return sum;
+}
+
+#define SUBMITTERS 3
+#define TASKS      4000
+
+/* Submit, take the result of some, drop others at once, cancel a few. */
+static void *submitter(void *argument)
+{
+    lp_executor *executor = argument;
+    for (int i = 0; i < TASKS; i++) {
+        size_t length = i % 50 == 0 ? 5000 : 7;
+        uint8_t byte = (uint8_t)(i % 200);
+        lp_task *task = submit(executor, byte, length);
+        if (i % 3 == 0) {
+            lp_task_release(task);
+            continue;
+        }
+        if (i % 3 == 1 && lp_task_cancel(task)) {
+            CHECK((lp_task_state(task) & LP_PHASE) == LP_CANCELLED);
+        } else {
+            await(task);
+            CHECK((lp_task_state(task) & LP_PHASE) == LP_FINISHED);
+            CHECK(outcome_of(task) == (uint64_t)byte * length);
+        }
+        lp_task_release(task);
+        lp_host_collect(lp_executor_host(executor), NULL, NULL);
+    }
+    return NULL;
+}
+
+static void race(uint64_t left)
+{
+    lp_host host;
+    CHECK(lp_host_init(&host) == LP_OK);
+    lp_executor *executor = open_executor(&host, MOST_WORKERS, left);
+    lp_thread threads[SUBMITTERS];
+    for (int i = 0; i < SUBMITTERS; i++)
+        CHECK(lp_thread_start(&threads[i], submitter, executor) == LP_OK);
+    for (int i = 0; i < SUBMITTERS; i++)
+        lp_thread_join(&threads[i]);
+    lp_executor_release(executor);
+    close_host(&host);
+}
+
+static void test_race(void)
+{
+    race(0);
+}
+
+static void test_race_with_workers_that_retire(void)
+{
+    race(7);
+}
+
+static void test_queue_grows_while_it_is_emptied(void)
+{
+    lp_host host;
+    CHECK(lp_host_init(&host) == LP_OK);
+    lp_executor *executor = open_executor(&host, 2, 0);
+    static lp_task *tasks[20000];
+    for (int i = 0; i < 20000; i++)
+        tasks[i] = submit(executor, 1, 3);
+    for (int i = 0; i < 20000; i++) {
+        await(tasks[i]);
+        CHECK(outcome_of(tasks[i]) == 3);
+        lp_task_release(tasks[i]);
+    }
+    lp_executor_release(executor);
+    close_host(&host);
+}
+
+static void test_mailbox_gets_each_task_once(void)
+{
+    lp_host host;
+    CHECK(lp_host_init(&host) == LP_OK);
+    lp_executor *executor = open_executor(&host, 3, 0);
+    lp_mailbox mailbox;
+    lp_mailbox_init(&mailbox, &host);
+    enum { COUNT = 3000 };
+    for (int i = 0; i < COUNT; i++) {
+        lp_task *task = submit(executor, 1, 1);
+        CHECK(lp_mailbox_expect(&mailbox, task) == LP_OK);
+        if (i % 5 == 0) (void)lp_task_cancel(task);
+        lp_task_release(task);
+    }
+    int arrived = 0;
+    while (arrived < COUNT) {
+        uint32_t heard = lp_bell_listen(&host.bell);
+        lp_host_collect(&host, NULL, NULL);
+        lp_task *task = lp_mailbox_take(&mailbox);
+        if (task) {
+            CHECK(lp_phase_is_done(lp_task_state(task)));
+            lp_task_release(task);
+            arrived++;
+        } else {
+            (void)lp_bell_sleep(&host.bell, heard, LP_NEVER);
+        }
+    }
+    CHECK(mailbox.count == 0);
+    lp_mailbox_clear(&mailbox);
+    lp_executor_release(executor);
+    close_host(&host);
+}
+
+/* ---- groups ---- */
+
+static uint32_t queue_range(lp_executor *executor, uint32_t count)
+{
+    uint32_t number = 0;
+    const lp_group_content content = {.head = (const uint8_t *)"f",
+                                      .head_length = 1};
+    CHECK(lp_executor_new_group(executor, &number) == LP_OK);
+    lp_group *group =
+        lp_table_at(&lp_executor_control(executor)->groups, number);
+    group->form = LP_FORM_RANGE;
+    group->first = 0;
+    group->step = 1;
+    group->chunk = 0;
+    group->serial = 1;
+    CHECK(lp_executor_fill_group(executor, number, &content) == LP_OK);
+    CHECK(lp_executor_queue_group(executor, number, count) == LP_OK);
+    return number;
+}
+
+static void await_group(lp_group *group)
+{
+    while (atomic_load(&group->remaining) > 0) {
+        uint32_t state = atomic_fetch_or(&group->state, LP_WAITED) | LP_WAITED;
+        if (atomic_load(&group->remaining) > 0)
+            (void)lp_park(&group->state, state, LP_NEVER);
+    }
+}
+
+static void test_group_gives_each_item_once(void)
+{
+    lp_host host;
+    CHECK(lp_host_init(&host) == LP_OK);
+    lp_executor *executor = open_executor(&host, MOST_WORKERS, 0);
+    for (int round = 0; round < 300; round++) {
+        uint32_t count = 1 + (uint32_t)round % 400;
+        uint32_t number = queue_range(executor, count);
+        lp_group *group =
+            lp_table_at(&lp_executor_control(executor)->groups, number);
+        if (round % 7 == 0) {
+            lp_executor_drop_group(executor, number, round % 2 == 0);
+            continue;
+        }
+        await_group(group);
+        static uint8_t seen[512];
+        memset(seen, 0, sizeof(seen));
+        for (lp_address at = atomic_load(&group->pieces); at != 0;) {
+            const lp_piece *piece = lp_arena_at(
+                lp_executor_arena(executor, (uint32_t)(at >> LP_PLACE_BITS)),
+                at & (((lp_place)1 << LP_PLACE_BITS) - 1));
+            const int64_t *results = (const int64_t *)(piece + 1);
+            for (uint32_t i = 0; i < piece->count; i++) {
+                CHECK(results[i] == 2 * (int64_t)(piece->first + i));
+                seen[piece->first + i]++;
+            }
+            at = piece->next;
+        }
+        for (uint32_t i = 0; i < count; i++)
+            CHECK(seen[i] == 1);
+        lp_executor_drop_group(executor, number, true);
+    }
+    lp_executor_release(executor);
+    close_host(&host);
+}
+
+/* ---- the end of an executor ---- */
+
+static void test_stop_ends_every_task(void)
+{
+    for (int round = 0; round < 100; round++) {
+        lp_host host;
+        CHECK(lp_host_init(&host) == LP_OK);
+        lp_executor *executor = open_executor(&host, 2, 0);
+        lp_task *tasks[200];
+        for (int i = 0; i < 200; i++)
+            tasks[i] = submit(executor, 1, 1);
+        if (round % 3 == 0) {
+            lp_executor_break(executor, "on purpose");
+        } else if (round % 3 == 1) {
+            lp_executor_stop(executor);
+        } else {
+            lp_executor_close(executor, true);
+        }
+        for (int i = 0; i < 200; i++) {
+            await(tasks[i]);
+            lp_task_release(tasks[i]);
+        }
+        lp_executor_release(executor);
+        close_host(&host);
+    }
+}
+
+/* Fail the first, second, third ... allocation of a submit. */
+static void test_submit_without_memory(void)
+{
+    static const lp_task_about about = {"source", 1, "label"};
+    size_t live = lp_alloc_live();
+    lp_host host;
+    CHECK(lp_host_init(&host) == LP_OK);
+    for (long n = 1; n < 100; n++) {
+        lp_executor *executor = open_executor(&host, 1, 0);
+        lp_buffer parcel;
+        lp_buffer_init(&parcel);
+        CHECK(lp_buffer_reserve(&parcel, 5000) == LP_OK);
+        memset(parcel.bytes, 1, 5000);
+        parcel.length = 5000;
+        lp_task *task = NULL;
+        lp_alloc_fail_at(n);
+        int status = lp_executor_submit(executor, &parcel, &about, &task);
+        lp_alloc_fail_at(0);
+        if (status == LP_OK) {
+            await(task);
+            CHECK(outcome_of(task) == 5000);
+            lp_task_release(task);
+        } else {
+            CHECK(status == LP_NOMEM);
+        }
+        lp_buffer_clear(&parcel);
+        lp_executor_release(executor);
+        if (status == LP_OK && n > 20) break;
+    }
+    close_host(&host);
+    CHECK(lp_alloc_live() == live);
+}
+
+static void run(const char *name, void (*test)(void))
+{
+    int before = failures;
+    test();
+    tests++;
+    printf("%s %d - core: %s\n", failures == before ? "ok" : "not ok", tests,
+           name);
+    fflush(stdout);
+}
+
+int main(void)
+{
+    run("tasks of several submitters end once, rightly", test_race);
+    run("the same while workers retire", test_race_with_workers_that_retire);
+    run("the queue grows while it is emptied",
+        test_queue_grows_while_it_is_emptied);
+    run("a mailbox gets each task once", test_mailbox_gets_each_task_once);
+    run("a group gives each item once", test_group_gives_each_item_once);
+    run("stop, break and cancel end every task", test_stop_ends_every_task);
+    run("submit without memory loses nothing", test_submit_without_memory);
+    printf("1..%d\n", tests);
+    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
