@@ -256,9 +256,9 @@ void lpool_finish(lua_State *L)
     if (!lpool_of(L)) return;
     lp_caller *caller = lp_caller_of(L);
     lp_host *host = &caller->pool->host;
-    lp_host_each(host, close_executor, NULL);
     for (;;) {
-        lpool_dispatch(L);
+        lpool_dispatch(L); /* a callback may open another executor */
+        lp_host_each(host, close_executor, NULL);
         if (all_ended(host)) break;
         int status = lp_caller_wait(L, caller, all_ended, host, LP_NEVER);
         if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);

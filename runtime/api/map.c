@@ -209,8 +209,14 @@ static int push_item(lua_State *L, lpool_map *map, uint64_t *number, int *count)
         }
         static const lp_phase phases[] = {LP_FINISHED, LP_RAISED, LP_LOST,
                                           LP_LOST};
+        map->reading = true;
         status = lp_outcome_push(L, map->executor, phases[header & 3], bytes,
                                  length, count);
+        map->reading = false;
+        if (map->group_count == 0) { /* closed meanwhile */
+            lpool_map_close(map, true);
+            return status;
+        }
     }
     count_taken(map, item);
     if (map->current_item == map->current_end) {
@@ -270,13 +276,15 @@ static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
 int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                    uint64_t *number, int *count)
 {
+    if (!map->executor || map->reading) return LP_INVALID;
     if (map->current) return push_item(L, map, number, count);
     lp_caller *caller = lp_caller_of(L);
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
-        if (is_ready(map)) return push_item(L, map, number, count);
+        if (map->executor && is_ready(map))
+            return push_item(L, map, number, count);
         lpool_dispatch(L);
-        if (map->taken == map->submitted) {
+        if (!map->executor || map->taken == map->submitted) {
             *number = 0;
             *count = 0;
             return LP_OK;
@@ -286,7 +294,7 @@ int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
         int status = wait_for_group(L, caller, map, deadline);
         if (status == LP_INTERRUPTED) {
             lp_caller_interrupted(L, caller);
-        } else if (status != LP_OK && !is_ready(map)) {
+        } else if (status != LP_OK && map->executor && !is_ready(map)) {
             return status;
         }
     }
@@ -294,7 +302,7 @@ int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
 
 bool lpool_map_is_ready(lpool_map *map)
 {
-    return map->taken == map->submitted || is_ready(map) ||
+    return !map->executor || map->taken == map->submitted || is_ready(map) ||
            lp_map_is_stuck(map);
 }
 
@@ -305,14 +313,26 @@ uint64_t lpool_map_pending(const lpool_map *map)
 
 void lpool_map_close(lpool_map *map, bool cancel)
 {
-    if (!map) return;
-    close_piece(map);
-    while (map->waiting_count > 0)
-        return_piece(map, pop_piece(map).address);
+    if (!map->executor) return;
+    if (!map->reading) close_piece(map);
+    while (map->waiting_count > 0) return_piece(map, pop_piece(map).address);
     for (size_t i = 0; i < map->group_count; i++)
         lp_executor_drop_group(
             map->executor, map->groups[map->first_group + i].number, cancel);
-    lp_executor_release(map->executor);
+    map->group_count = 0;
+    map->taken = map->submitted;
+    map->gathered = 0;
+    if (map->reading) return; /* push_item lets go of the executor */
+    lp_executor *executor = map->executor;
+    map->executor = NULL;
+    lp_executor_release(executor);
+}
+
+void lpool_map_free(lpool_map *map)
+{
+    if (!map) return;
+    map->reading = false;
+    lpool_map_close(map, false);
     lp_buffer_clear(&map->head);
     lp_buffer_clear(&map->items);
     lp_free(map->index);

@@ -70,6 +70,7 @@ static int move_handles(lpool_map *map, lp_group *group)
     if (items->handle_count == 0) return LP_OK;
     group->handles = lp_alloc(sizeof(*group->handles));
     if (!group->handles) return LP_NOMEM;
+    group->handles->next = NULL;
     group->handles->items = items->handles;
     group->handles->count = items->handle_count;
     items->handles = NULL;

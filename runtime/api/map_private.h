@@ -26,7 +26,8 @@ typedef struct lp_waiting_piece {
 
 /* Used by one thread. */
 struct lpool_map {
-    lp_executor *executor; /* owned */
+    lp_executor *executor; /* owned; NULL once closed */
+    bool reading;          /* user code may run: the piece must stay */
     uint64_t serial;
     uint32_t chunk;
     bool ordered;

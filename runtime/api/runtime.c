@@ -94,28 +94,30 @@ int lpool_open(const lpool_config *config, lpool **out)
     return LP_OK;
 }
 
-static void close_executor(lp_executor *executor, void *unused)
+/* Close an executor, and note whether its threads are still at work. */
+static void close_executor(lp_executor *executor, void *busy)
 {
-    (void)unused;
     lp_executor_close(executor, false);
+    if (!lp_executor_is_serial(executor) && !lp_executor_has_ended(executor))
+        *(bool *)busy = true;
 }
 
 void lpool_close(lpool *pool)
 {
     if (!pool) return;
     lp_host *host = &pool->host;
-    lp_host_each(host, close_executor, NULL);
     lp_executor_release(pool->manual);
     for (;;) {
         uint32_t heard = lp_bell_listen(&host->bell);
+        bool busy = false;
+        lp_host_each(host, close_executor, &busy);
         lp_host_collect(host, NULL, NULL);
         lp_host_reap(host);
-        lp_lock_enter(&host->lock);
-        bool ended = lp_list_is_empty(&host->executors);
-        lp_lock_leave(&host->lock);
-        if (ended) break;
+        if (!busy) break;
         (void)lp_bell_sleep(&host->bell, heard, LP_NEVER);
     }
+    /* References are left if finalizers made objects while a state closed. */
+    lp_host_free_executors(host);
     lp_lock_clear(&pool->lock);
     lp_host_clear(host);
     lp_free(pool);

@@ -8,12 +8,14 @@
 lpool_executor *lp_check_executor(lua_State *L, int index)
 {
     lpool_executor **box = luaL_checkudata(L, index, LPOOL_EXECUTOR_TYPE);
+    luaL_argcheck(L, *box, index, "the executor was collected");
     return *box;
 }
 
 lpool_future *lp_check_future(lua_State *L, int index)
 {
     lpool_future **box = luaL_checkudata(L, index, LPOOL_FUTURE_TYPE);
+    luaL_argcheck(L, *box, index, "the future was collected");
     return *box;
 }
 

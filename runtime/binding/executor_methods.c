@@ -81,7 +81,7 @@ static lpool_executor *self_executor(lua_State *L)
     if (box && lua_getmetatable(L, 1)) {
         bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
         lua_pop(L, 1);
-        if (same) return *box;
+        if (same && *box) return *box;
     }
     return lp_check_executor(L, 1);
 }

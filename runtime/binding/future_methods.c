@@ -17,7 +17,7 @@ static lpool_future *self_future(lua_State *L)
     if (box && lua_getmetatable(L, 1)) {
         bool same = lua_rawequal(L, -1, lua_upvalueindex(1));
         lua_pop(L, 1);
-        if (same) return *box;
+        if (same && *box) return *box;
     }
     return lp_check_future(L, 1);
 }

@@ -9,6 +9,7 @@
  */
 #include "binding/binding.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define RESULTS_TYPE "lpool.results"
@@ -21,7 +22,9 @@
 
 /* User values: 1 the iterator, or the list that is read; 2 the executor. */
 typedef struct results {
-    lpool_map *map;    /* NULL when closed */
+    lpool_map *map;
+    bool closed;
+    bool asking;       /* the iterator is running */
     bool reads;        /* the input may have more */
     bool spread;       /* each item is a list of arguments */
     int refused;       /* why the executor took no more of it; or 0 */
@@ -40,10 +43,9 @@ static results *check_results(lua_State *L, int index)
 
 static void close_results(results *self, bool cancel)
 {
-    lpool_map *map = self->map;
-    self->map = NULL;
+    self->closed = true;
     self->reads = false;
-    lpool_map_close(map, cancel);
+    if (self->map) lpool_map_close(self->map, cancel);
 }
 
 /* ---- reading the iterator ---- */
@@ -98,9 +100,12 @@ static bool read_item(lua_State *L, results *self)
             lua_replace(L, top + 1);
         }
     } else {
-        if (lua_pcall(L, 0, LUA_MULTRET, 0) != LUA_OK)
-            fail_reading(L, self, LUA_OK);
-        self->reads = lua_gettop(L) > top && !lua_isnil(L, top + 1);
+        self->asking = true;
+        int failed = lua_pcall(L, 0, LUA_MULTRET, 0);
+        self->asking = false;
+        if (failed) fail_reading(L, self, LUA_OK);
+        self->reads = !self->closed && lua_gettop(L) > top &&
+                      !lua_isnil(L, top + 1);
     }
     if (self->reads) add_item(L, self, top);
     lua_settop(L, top);
@@ -110,6 +115,7 @@ static bool read_item(lua_State *L, results *self)
 /* Read ahead as far as the window allows, or until a result is there. */
 static void read_ahead(lua_State *L, results *self)
 {
+    if (self->closed) return;
     uint64_t pending = lpool_map_pending(self->map);
     if (pending >= self->window) return;
     if (pending == 0 && !self->strict && self->window < WINDOW_LIMIT)
@@ -160,6 +166,11 @@ static int64_t time_left(const results *self)
     return left > 0 ? left : 0;
 }
 
+static int raise_nested(lua_State *L)
+{
+    return luaL_error(L, "the results are being read already");
+}
+
 /* results(): the number of the next item and its results; nil at the end. */
 static int results_call(lua_State *L)
 {
@@ -167,7 +178,8 @@ static int results_call(lua_State *L)
     uint64_t number = 0;
     int count = 0;
     lua_settop(L, 1);
-    if (!self->map) {
+    if (self->asking) return raise_nested(L);
+    if (self->closed) {
         lua_pushnil(L);
         return 1;
     }
@@ -180,7 +192,8 @@ static int results_call(lua_State *L)
         return count + 1;
     }
     if (status == LPOOL_OK && self->refused) return raise_refusal(L, self);
-    if (status == LPOOL_OK) return 1; /* all were taken */
+    if (status == LPOOL_OK || self->closed) return 1; /* all were taken */
+    if (status == LPOOL_EINVALID) return raise_nested(L);
     if (status == LPOOL_EFAILED) return lp_raise_failure(L);
     if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
     return lp_raise_status(L, status, NULL);
@@ -193,7 +206,8 @@ static int results_totable(lua_State *L)
     lua_Integer taken = 0;
     lua_settop(L, 1);
     lua_newtable(L);
-    while (self->map) {
+    if (self->asking) return raise_nested(L);
+    while (!self->closed) {
         uint64_t number = 0;
         int count = 0;
         if (self->reads) read_ahead(L, self);
@@ -201,6 +215,8 @@ static int results_totable(lua_State *L)
             lpool_map_next(L, self->map, time_left(self), &number, &count);
         if (status == LPOOL_EFAILED) return lp_raise_failure(L);
         if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
+        if (status == LPOOL_EINVALID && self->closed) break;
+        if (status == LPOOL_EINVALID) return raise_nested(L);
         if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
         if (number == 0 && self->refused) return raise_refusal(L, self);
         if (number == 0) break;
@@ -223,7 +239,11 @@ static int results_close(lua_State *L)
 static int results_gc(lua_State *L)
 {
     /* Results that nobody wants are made all the same. */
-    close_results(check_results(L, 1), false);
+    results *self = check_results(L, 1);
+    lpool_map *map = self->map;
+    close_results(self, false);
+    self->map = NULL;
+    lpool_map_free(map);
     return 0;
 }
 
@@ -242,7 +262,8 @@ static int new_results(lua_State *L)
     lua_getfield(L, 3, "ordered");
     config.ordered = lua_toboolean(L, -1);
     lua_getfield(L, 3, "chunksize");
-    config.chunk = (unsigned)lua_tointeger(L, -1);
+    lua_Integer chunk = lua_tointeger(L, -1); /* checked; 0 if absent */
+    config.chunk = chunk > INT_MAX ? INT_MAX : (unsigned)chunk;
     lua_getfield(L, 3, "timeout");
     int64_t timeout = lp_check_timeout(L, lua_gettop(L));
     lua_getfield(L, 3, "window");
@@ -277,6 +298,8 @@ static int finish_adding(lua_State *L, results *self, int status)
     lpool_executor *executor = lpool_test_executor(L, -1);
     lua_pop(L, 1);
     close_results(self, true);
+    if (status == LPOOL_EINVALID)
+        return luaL_error(L, "too many maps of one executor are not finished");
     return lp_raise_status(L, status, executor);
 }
 

@@ -86,19 +86,23 @@ void lp_executor_release(lp_executor *executor)
 {
     if (!executor) return;
     lp_host *host = executor->host;
-    /* Close first: once released, another thread may free the executor. */
-    if (atomic_load(&executor->owners) == 1) {
+    bool serial = lp_executor_is_serial(executor);
+    if (serial && atomic_load(&executor->owners) == 1) {
         lp_executor_close(executor, false);
-        if (executor->kind->run_queued) executor->kind->join(executor->self);
+        executor->kind->join(executor->self);
     }
-    if (atomic_fetch_sub(&executor->owners, 1) == 1) lp_host_reap(host);
+    /* Under the host's lock nobody frees it before it is closed. */
+    lp_lock_enter(&host->lock);
+    bool last = atomic_fetch_sub(&executor->owners, 1) == 1;
+    if (last) lp_executor_close(executor, false);
+    lp_lock_leave(&host->lock);
+    if (last) lp_host_reap(host);
 }
 
 bool lp_executor_is_unused(lp_executor *executor)
 {
     if (atomic_load(&executor->owners) != 0) return false;
     lp_lock_enter(&executor->lock);
-    if (executor->orphan) lp_executor_sweep_groups_locked(executor);
     bool unused = executor->live == 0 && executor->live_tasks == 0 &&
                   executor->live_groups == 0;
     lp_lock_leave(&executor->lock);
@@ -224,6 +228,16 @@ int lp_executor_start_needed_locked(lp_executor *executor)
     return LP_OK;
 }
 
+static void unqueue_list(lp_control *control, uint32_t entry)
+{
+    while (entry) {
+        lp_cell *cell = lp_table_at(&control->cells, entry - 1);
+        uint32_t next = atomic_load(&cell->next);
+        lp_control_unqueue(control, entry - 1);
+        entry = next;
+    }
+}
+
 /* No worker will come for what is queued: the queue lets go of it. */
 static void empty_queue_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
 {
@@ -235,22 +249,16 @@ static void empty_queue_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
             lp_group *group =
                 lp_table_at(&control->groups, entry & ~LP_QUEUE_GROUP);
             (void)lp_queue_remove(&control->queue, position);
-            atomic_fetch_and(&group->state, ~LP_QUEUED);
+            lp_group_unqueue(group, control->bell);
         } else {
             lp_control_unqueue(control, entry);
         }
     }
     for (uint32_t i = 0; i < atomic_load(&control->workers); i++) {
         lp_record *record = lp_table_at(&control->records, i);
-        entry = atomic_exchange(&record->inbox, 0);
-        while (entry) {
-            lp_cell *cell = lp_table_at(&control->cells, entry - 1);
-            uint32_t next = atomic_load(&cell->next);
-            lp_control_unqueue(control, entry - 1);
-            entry = next;
-        }
+        unqueue_list(control, atomic_exchange(&record->inbox, 0));
+        unqueue_list(control, atomic_exchange(&record->waiting, 0));
     }
-    if (executor->orphan) lp_executor_sweep_groups_locked(executor);
 }
 
 void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
@@ -264,7 +272,8 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     if (end != LP_END_STOPPED && atomic_load(&control->mode) != LP_MODE_STOP) {
         lp_record *record = lp_table_at(&control->records, number);
         int status = LP_OK;
-        if (atomic_load(&record->inbox) != 0)
+        if (atomic_load(&record->inbox) != 0 ||
+            atomic_load(&record->waiting) != 0)
             status = start_locked(executor, number);
         if (status == LP_OK) status = lp_executor_start_needed_locked(executor);
         if (status != LP_OK && executor->live == 0)
@@ -313,6 +322,7 @@ static int take_handles(lp_handles **handles, lp_buffer *parcel)
     if (parcel->handle_count == 0) return LP_OK;
     lp_handles *taken = lp_alloc(sizeof(*taken));
     if (!taken) return LP_NOMEM;
+    taken->next = NULL;
     taken->items = parcel->handles;
     taken->count = parcel->handle_count;
     parcel->handles = NULL;

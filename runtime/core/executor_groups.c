@@ -19,7 +19,7 @@ static int pop_group_locked(lp_executor *executor, uint32_t *number)
         return LP_OK;
     }
     lp_table *groups = &executor->control.groups;
-    if (groups->count >= LP_GROUPS) return LP_NOMEM;
+    if (groups->count >= LP_GROUPS) return LP_INVALID;
     if (executor->free_group_room <= groups->count) {
         /* Room to free every group that there is. */
         uint32_t room = 2 * groups->count + 16;
@@ -53,13 +53,16 @@ static void free_group_locked(lp_executor *executor, uint32_t number)
     }
     lp_arena_drop(executor->control.parcels, group->block);
     group->block = 0;
-    lp_handles_drop(group->handles);
-    group->handles = NULL;
+    if (group->handles) {
+        group->handles->next = executor->dropped;
+        executor->dropped = group->handles;
+        group->handles = NULL;
+    }
     executor->free_groups[executor->free_group_count++] = number;
     executor->live_groups--;
 }
 
-void lp_executor_sweep_groups_locked(lp_executor *executor)
+lp_handles *lp_executor_sweep_groups_locked(lp_executor *executor)
 {
     uint32_t *link = &executor->orphan;
     while (*link) {
@@ -72,13 +75,24 @@ void lp_executor_sweep_groups_locked(lp_executor *executor)
             link = &group->orphan;
         }
     }
+    lp_handles *dropped = executor->dropped;
+    executor->dropped = NULL;
+    return dropped;
+}
+
+lp_handles *lp_executor_sweep(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    lp_handles *dropped = lp_executor_sweep_groups_locked(executor);
+    lp_lock_leave(&executor->lock);
+    return dropped;
 }
 
 int lp_executor_new_group(lp_executor *executor, uint32_t *number)
 {
     lp_lock_enter(&executor->lock);
     int status = lp_executor_check_locked(executor);
-    if (executor->orphan) lp_executor_sweep_groups_locked(executor);
+    lp_handles *dropped = lp_executor_sweep_groups_locked(executor);
     if (status == LP_OK) status = pop_group_locked(executor, number);
     if (status == LP_OK) {
         lp_group *group = lp_table_at(&executor->control.groups, *number);
@@ -95,6 +109,7 @@ int lp_executor_new_group(lp_executor *executor, uint32_t *number)
         executor->live_groups++;
     }
     lp_lock_leave(&executor->lock);
+    lp_handles_drop(dropped);
     return status;
 }
 
@@ -175,15 +190,15 @@ void lp_executor_drop_group(lp_executor *executor, uint32_t number, bool cancel)
     lp_lock_enter(&executor->lock);
     if (cancel && atomic_load(&group->remaining) > 0)
         cancel_group_locked(executor, group);
-    if (group_is_done(group)) {
-        free_group_locked(executor, number);
-    } else {
-        group->orphan = executor->orphan;
-        executor->orphan = number + 1;
-    }
+    /* The host hears of the end of an orphan, and frees it then. */
+    atomic_fetch_or(&group->state, LP_NOTIFY);
+    group->orphan = executor->orphan;
+    executor->orphan = number + 1;
+    lp_handles *dropped = lp_executor_sweep_groups_locked(executor);
     bool last =
         executor->live_groups == 0 && atomic_load(&executor->owners) == 0;
     lp_lock_leave(&executor->lock);
+    lp_handles_drop(dropped);
     if (last) lp_host_reap(host);
 }
 

@@ -33,6 +33,7 @@ struct lp_executor {
     uint32_t live;     /* workers */
     uint8_t *alive;    /* of max_workers flags */
     lp_arena **arenas; /* of max_workers; NULL until used */
+    lp_handles *dropped; /* to be released without a lock */
     char *broken;      /* why; NULL if it is not */
 };
 
@@ -56,9 +57,15 @@ int lp_executor_check_locked(lp_executor *executor) LP_HOLDS(&executor->lock);
 int lp_executor_start_needed_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock);
 
-/* Free the groups whose owner has gone and that are done by now. */
-void lp_executor_sweep_groups_locked(lp_executor *executor)
+/*
+ * Free the groups whose owner has gone and that are done by now. Gives the
+ * handles of groups, which the caller drops once he holds no lock.
+ */
+lp_handles *lp_executor_sweep_groups_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock);
+
+/* The same for whoever holds the host's lock alone. */
+lp_handles *lp_executor_sweep(lp_executor *executor);
 
 /* Cancel what no worker has claimed of any group. */
 void lp_executor_cancel_groups_locked(lp_executor *executor)

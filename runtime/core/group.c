@@ -6,7 +6,8 @@
 
 static uint32_t wanted(const lp_group *group, uint32_t left, uint32_t workers)
 {
-    if (group->chunk) return group->chunk;
+    uint32_t chunk = atomic_load_explicit(&group->chunk, memory_order_relaxed);
+    if (chunk) return chunk;
     uint32_t cost = atomic_load_explicit(&group->cost, memory_order_relaxed);
     if (cost == 0) return 1;
     uint32_t share = left / (2 * workers) + 1;
@@ -67,6 +68,12 @@ static void announce(lp_group *group, lp_bell *bell)
         atomic_fetch_and(&group->state, ~LP_WAITED);
         lp_unpark_all(&group->state);
     }
+    if (before & LP_NOTIFY) lp_bell_ring(bell);
+}
+
+void lp_group_unqueue(lp_group *group, lp_bell *bell)
+{
+    uint32_t before = atomic_fetch_and(&group->state, ~LP_QUEUED);
     if (before & LP_NOTIFY) lp_bell_ring(bell);
 }
 

@@ -52,7 +52,7 @@ typedef struct lp_group {
 
     /* Written by the host before the group is queued. */
     uint64_t serial;     /* of the map, so that its function is decoded once */
-    uint32_t chunk;      /* items a claim as the caller wishes; 0: measured */
+    _Atomic uint32_t chunk; /* items a claim as the caller wishes; 0: measured */
     uint32_t form;       /* of the items */
     uint32_t assigns;    /* decode the function anew for each item */
     uint32_t orphan;     /* the executor's list: number + 1 */
@@ -110,6 +110,9 @@ uint32_t lp_group_claim(lp_group *group, uint32_t workers, uint64_t limit,
 
 /* Account for count items that were done, or will not be. */
 void lp_group_account(lp_group *group, uint32_t count, lp_bell *bell);
+
+/* The queue lets go of the group. */
+void lp_group_unqueue(lp_group *group, lp_bell *bell);
 
 /* Put a piece in the list, and wake whoever waits. */
 void lp_group_post(lp_group *group, lp_piece *piece, lp_address address,

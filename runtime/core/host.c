@@ -103,25 +103,46 @@ void lp_host_collect(lp_host *host, void (*look)(void *context, lp_task *task),
     lp_host_reap(host);
 }
 
-/* The next executor that nothing refers to any more, out of the list. */
-static lp_executor *first_unused(lp_host *host)
+/* The next executor that nothing refers to, or any, out of the list. */
+static lp_executor *first_unused(lp_host *host, bool any)
 {
     lp_executor *found = NULL;
     lp_lock_enter(&host->lock);
     for (lp_list *node = host->executors.next;
          node != &host->executors && !found; node = node->next) {
         lp_executor *executor = LP_LIST_ENTRY(node, lp_executor, in_host);
-        if (lp_executor_is_unused(executor)) found = executor;
+        if (any || lp_executor_is_unused(executor)) found = executor;
     }
     if (found) lp_list_remove(&found->in_host);
     lp_lock_leave(&host->lock);
     return found;
 }
 
+/* Free the groups that nobody waits for and that are done. */
+static void sweep_groups(lp_host *host)
+{
+    lp_handles *dropped = NULL;
+    lp_lock_enter(&host->lock);
+    for (lp_list *node = host->executors.next; node != &host->executors;
+         node = node->next) {
+        lp_handles *more =
+            lp_executor_sweep(LP_LIST_ENTRY(node, lp_executor, in_host));
+        while (more) {
+            lp_handles *next = more->next;
+            more->next = dropped;
+            dropped = more;
+            more = next;
+        }
+    }
+    lp_lock_leave(&host->lock);
+    lp_handles_drop(dropped);
+}
+
 void lp_host_reap(lp_host *host)
 {
     lp_executor *executor;
-    while ((executor = first_unused(host)) != NULL)
+    sweep_groups(host);
+    while ((executor = first_unused(host, false)) != NULL)
         lp_executor_free(executor);
 }
 
@@ -134,4 +155,11 @@ void lp_host_each(lp_host *host,
          node = node->next)
         visit(LP_LIST_ENTRY(node, lp_executor, in_host), context);
     lp_lock_leave(&host->lock);
+}
+
+void lp_host_free_executors(lp_host *host)
+{
+    lp_executor *executor;
+    while ((executor = first_unused(host, true)) != NULL)
+        lp_executor_free(executor);
 }

@@ -62,6 +62,9 @@ void lp_host_each(lp_host *host,
                   void (*visit)(struct lp_executor *executor, void *context),
                   void *context);
 
+/* Free all executors, whatever refers to them; no worker is at work. */
+void lp_host_free_executors(lp_host *host);
+
 /* Free the executors that are closed and that nothing refers to. */
 void lp_host_reap(lp_host *host);
 

@@ -17,9 +17,12 @@
 
 void lp_handles_drop(lp_handles *handles)
 {
-    if (!handles) return;
-    lp_handles_free(handles->items, handles->count);
-    lp_free(handles);
+    while (handles) {
+        lp_handles *next = handles->next;
+        lp_handles_free(handles->items, handles->count);
+        lp_free(handles);
+        handles = next;
+    }
 }
 
 static lp_slot *slot_of(const lp_task *task)

@@ -42,11 +42,15 @@ typedef enum lp_phase {
 
 /* Handles of a parcel: only between threads of one process. */
 typedef struct lp_handles {
+    struct lp_handles *next; /* in a list of those to be dropped */
     size_t count;
     lp_handle *items;
 } lp_handles;
 
-/* Release the handles and free the list; NULL is allowed. */
+/*
+ * Release the handles, and those of the lists that follow; NULL is allowed.
+ * To release an executor takes locks, so the caller holds none.
+ */
 void lp_handles_drop(lp_handles *handles);
 
 typedef struct lp_slot {

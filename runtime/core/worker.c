@@ -154,7 +154,7 @@ static void run_task(lp_worker *worker, uint32_t number)
     worker->now = now;
     cell->finished_at = now;
     count_ended(worker, 1);
-    if (worker->left != UINT64_MAX) worker->left--;
+    if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
     complete(control, number, phase);
 }
 
@@ -295,7 +295,7 @@ static void take_items(lp_worker *worker, uint32_t entry, uint64_t position)
     uint32_t count =
         lp_group_claim(group, workers, worker->left, &first, &exhausted);
     if (exhausted && lp_queue_remove(&control->queue, position))
-        atomic_fetch_and(&group->state, ~LP_QUEUED);
+        lp_group_unqueue(group, control->bell);
     if (count == 0) return;
 
     uint64_t whole = group->chunk ? WHOLE : 0;
@@ -458,31 +458,39 @@ static bool can_steal(lp_worker *worker)
 
 /* ---- the loop ---- */
 
-/* Run what was sent to this worker alone. */
+/* Turn the list round, which begins with the newest task. */
+static uint32_t oldest_first(lp_worker *worker, uint32_t entry)
+{
+    uint32_t turned = 0;
+    while (entry) {
+        lp_cell *cell = cell_at(worker->control, entry - 1);
+        uint32_t next = atomic_load(&cell->next);
+        atomic_store(&cell->next, turned);
+        turned = entry;
+        entry = next;
+    }
+    return turned;
+}
+
+/* Run one task of those that were sent to this worker alone. */
 static bool serve_inbox(lp_worker *worker)
 {
     lp_record *record = worker->record;
-    if (atomic_load_explicit(&record->inbox, memory_order_relaxed) == 0)
-        return false;
-    uint32_t entry = atomic_exchange(&record->inbox, 0);
-    uint32_t oldest_first = 0;
-    while (entry) { /* newest first, so turn it round */
-        lp_cell *cell = cell_at(worker->control, entry - 1);
-        uint32_t next = atomic_load(&cell->next);
-        atomic_store(&cell->next, oldest_first);
-        oldest_first = entry;
-        entry = next;
+    uint32_t entry = atomic_load_explicit(&record->waiting,
+                                          memory_order_relaxed);
+    if (entry == 0) {
+        if (atomic_load_explicit(&record->inbox, memory_order_relaxed) == 0)
+            return false;
+        entry = oldest_first(worker, atomic_exchange(&record->inbox, 0));
     }
-    while (oldest_first) {
-        uint32_t number = oldest_first - 1;
-        lp_cell *cell = cell_at(worker->control, number);
-        oldest_first = atomic_load(&cell->next);
-        uint32_t state;
-        if (lp_cell_claim(cell, &state)) {
-            run_task(worker, number);
-        } else {
-            lp_control_unqueue(worker->control, number);
-        }
+    uint32_t number = entry - 1;
+    lp_cell *cell = cell_at(worker->control, number);
+    atomic_store(&record->waiting, atomic_load(&cell->next));
+    uint32_t state;
+    if (lp_cell_claim(cell, &state)) {
+        run_task(worker, number);
+    } else {
+        lp_control_unqueue(worker->control, number);
     }
     return true;
 }
@@ -527,6 +535,7 @@ lp_end lp_worker_run(lp_worker *worker)
         uint32_t declared = lp_idle_declare(&control->idle);
         bool sleep = atomic_load(&control->mode) == LP_MODE_OPEN &&
                      atomic_load(&worker->record->inbox) == 0 &&
+                     atomic_load(&worker->record->waiting) == 0 &&
                      lp_queue_length(&control->queue) == 0 &&
                      !can_steal(worker);
         if (sleep) lp_idle_sleep(&control->idle, declared);

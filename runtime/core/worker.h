@@ -34,6 +34,7 @@ typedef struct lp_record {
     _Atomic uint32_t begun;   /* entries of batch that are no longer there */
     _Atomic uint32_t taken;   /* entries of batch */
     _Atomic uint32_t inbox;   /* list of tasks for this worker: number + 1 */
+    _Atomic uint32_t waiting; /* what of it was taken: oldest first */
     _Atomic uint32_t running; /* the task in execution: number + 1 */
     _Atomic uint32_t batch[LP_BATCH]; /* taken from the queue */
 } lp_record;

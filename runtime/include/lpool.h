@@ -307,10 +307,13 @@ LPOOL_API int lpool_map_open(lua_State *L, lpool_executor *executor,
                              const lpool_map_config *config, lpool_map **map);
 
 /*
- * Free the map; what has not begun is cancelled, or runs all the same.
- * NULL is allowed.
+ * End the map: it has no more results. What has not begun is cancelled, or
+ * runs all the same. May be called at any time, and twice.
  */
 LPOOL_API void lpool_map_close(lpool_map *map, bool cancel);
+
+/* Free the map, closed or not. NULL is allowed. */
+LPOOL_API void lpool_map_free(lpool_map *map);
 
 /* Submit the numbers first, first + step, ...: count of them. */
 LPOOL_API int lpool_map_add_range(lpool_map *map, int64_t first, int64_t step,

@@ -20,6 +20,7 @@ typedef struct thread_worker {
     lp_thread thread;
     lp_identity identity;
     lp_worker loop;
+    _Atomic bool ended; /* nothing is left to do but to join it */
 } thread_worker;
 
 lp_thread_workers *lp_thread_workers_new(const lp_setup *setup)
@@ -57,13 +58,39 @@ static void *run(void *argument)
         lp_setup_end(setup, &worker->identity, state, true);
     }
     lp_executor_worker_ended(executor, worker->identity.number, end);
+    atomic_store(&worker->ended, true);
     return NULL;
+}
+
+/* Take a thread out of the list: the first, or the first that has ended. */
+static thread_worker *take_thread(lp_thread_workers *workers, bool ended)
+{
+    thread_worker *found = NULL;
+    lp_lock_enter(&workers->lock);
+    for (lp_list *node = workers->threads.next;
+         node != &workers->threads && !found; node = node->next) {
+        thread_worker *worker = LP_LIST_ENTRY(node, thread_worker, in_workers);
+        if (!ended || atomic_load(&worker->ended)) found = worker;
+    }
+    if (found) lp_list_remove(&found->in_workers);
+    lp_lock_leave(&workers->lock);
+    return found;
+}
+
+static void join_threads(lp_thread_workers *workers, bool ended)
+{
+    thread_worker *worker;
+    while ((worker = take_thread(workers, ended)) != NULL) {
+        lp_thread_join(&worker->thread);
+        lp_free(worker);
+    }
 }
 
 /* Called under the executor's lock. */
 static int start(void *self, uint32_t number)
 {
     lp_thread_workers *workers = self;
+    if (workers->setup.max_tasks > 0) join_threads(workers, true);
     thread_worker *worker = lp_calloc(1, sizeof(*worker));
     if (!worker) return LP_NOMEM;
     lp_executor *executor = workers->executor;
@@ -84,26 +111,9 @@ static int start(void *self, uint32_t number)
     return status;
 }
 
-static thread_worker *first_thread(lp_thread_workers *workers)
-{
-    thread_worker *worker = NULL;
-    lp_lock_enter(&workers->lock);
-    if (!lp_list_is_empty(&workers->threads)) {
-        worker =
-            LP_LIST_ENTRY(workers->threads.next, thread_worker, in_workers);
-        lp_list_remove(&worker->in_workers);
-    }
-    lp_lock_leave(&workers->lock);
-    return worker;
-}
-
 static void join(void *self)
 {
-    thread_worker *worker;
-    while ((worker = first_thread(self)) != NULL) {
-        lp_thread_join(&worker->thread);
-        lp_free(worker);
-    }
+    join_threads(self, false);
 }
 
 static void free_workers(void *self)
