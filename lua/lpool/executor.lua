@@ -25,6 +25,14 @@ local serial_options = {
   finalizer = { type = "function" },
 }
 
+-- Arguments that a call can have.
+local MOST_ARGUMENTS <const> = 100000
+
+-- Whether the `n` of a list is absent, or a number of elements.
+local function is_count(n, most)
+  return n == nil or math.type(n) == "integer" and n >= 0 and n <= most
+end
+
 -- Tail-called by the constructors, so that the caller of this is the user's code.
 local function open(kind, given, schema)
   if type(given) == "number" then
@@ -36,8 +44,11 @@ local function open(kind, given, schema)
   if checked.max_workers and checked.max_workers > core.MAX_WORKERS then
     error(("max_workers must be at most %d"):format(core.MAX_WORKERS), 2)
   end
-  if checked.initargs and not checked.initializer then
+  local initargs = checked.initargs
+  if initargs and not checked.initializer then
     error("initargs without an initializer", 2)
+  elseif initargs and not is_count(initargs.n, MOST_ARGUMENTS) then
+    error(("initargs.n must be an integer from 0 to %d"):format(MOST_ARGUMENTS), 2)
   end
   return core.open(kind, checked)
 end
@@ -67,7 +78,7 @@ local with_options = { label = { type = "string" } }
 -- @return an executor
 function methods:with(given)
   local checked = options.check(given, with_options, 2)
-  return core.with_label(self, checked.label or "")
+  return core.with_label(self, checked.label)
 end
 
 local shutdown_options = {
@@ -82,6 +93,10 @@ local shutdown_options = {
 -- @treturn boolean false if the timeout passed and work is still going on
 function methods:shutdown(given)
   local wish = options.check(given, shutdown_options, 2)
+  local worker = wish.wait and core.works_for(self)
+  if worker then
+    error("a task cannot wait for the end of the executor that runs it; use wait = false", 2)
+  end
   return core.shutdown(self, wish.wait, wish.cancel_futures, wish.timeout)
 end
 
@@ -122,6 +137,12 @@ local function run_map(self, fn, input, given, spread, name)
   elseif type(input) ~= "table" and type(input) ~= "function" then
     local text = "bad argument #2 to '%s' (list, range or iterator expected, got %s)"
     error(text:format(name, type(input)), 2)
+  elseif rawequal(input, next) then
+    local text = "bad argument #2 to '%s': pairs(t) gives three values, but a map takes a function "
+      .. "that returns the next item"
+    error(text:format(name), 2)
+  elseif type(input) == "table" and not is_count(rawget(input, "n"), math.maxinteger) then
+    error(("bad argument #2 to '%s': n must be an integer >= 0"):format(name), 2)
   end
   local wish = options.check(given, map_options, 2)
   local results = core.map(self, fn, {

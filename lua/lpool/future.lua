@@ -7,7 +7,9 @@ local methods = core.future_methods
 local function follow(source, target)
   source:add_done_callback(function(ended)
     local state = ended:state()
-    if state == "finished" then
+    if target:done() then
+      return
+    elseif state == "finished" then
       target:set_result(ended:result())
     elseif state == "cancelled" then
       target:cancel()
@@ -20,7 +22,9 @@ end
 -- Ends `target` with what fn(...) returns or raises; a returned future is followed.
 local function settle(target, fn, ...)
   local results = table.pack(pcall(fn, ...))
-  if not results[1] then
+  if target:done() then
+    return -- fn has cancelled it
+  elseif not results[1] then
     target:set_exception(results[2])
   elseif results.n == 2 and core.is_future(results[2]) then
     follow(results[2], target)
@@ -48,7 +52,9 @@ function methods:and_then(fn)
   local target = core.Future()
   self:add_done_callback(function(ended)
     local state = ended:state()
-    if state == "finished" then
+    if target:done() then
+      return
+    elseif state == "finished" then
       settle(target, fn, ended:result())
     elseif state == "cancelled" then
       target:cancel()
@@ -67,7 +73,9 @@ function methods:or_else(fn)
   check_callable(fn, "or_else")
   local target = core.Future()
   self:add_done_callback(function(ended)
-    if ended:state() == "finished" then
+    if target:done() then
+      return
+    elseif ended:state() == "finished" then
       target:set_result(ended:result())
     else
       settle(target, fn, (select(2, pcall(ended.result, ended))))

@@ -40,8 +40,9 @@ local function collect(futures, name, all)
 end
 
 local function check_timeout(timeout, name)
-  if timeout ~= nil and type(timeout) ~= "number" then
-    error(("%s: timeout must be a number of seconds, got %s"):format(name, type(timeout)), 3)
+  if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout) then
+    local found = timeout ~= timeout and "nan" or type(timeout)
+    error(("%s: timeout must be a number of seconds, got %s"):format(name, found), 3)
   end
   return timeout and core.now() + timeout
 end
@@ -133,9 +134,6 @@ end
 -- @treturn table the others
 -- @raise on an unknown `return_when`; never on a timeout
 function many.wait(futures, given)
-  if type(given) == "number" then
-    given = { timeout = given }
-  end
   if type(given) == "table" and given.return_when ~= nil and not many[given.return_when] then
     error("Invalid return condition: " .. tostring(given.return_when), 2)
   end

@@ -231,7 +231,10 @@ static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
         lua_insert(L, -2);
         lua_rawgeti(L, -4, 1);
         lua_insert(L, -2);
-        if (lua_pcall(L, 3, 0, 0) != LUA_OK) lua_pop(L, 1);
+        if (lua_pcall(L, 3, 0, 0) == LUA_OK) continue;
+        lua_pop(L, 1);
+        caller->pool->config.log(
+            "exception calling callback: an error without a text");
     }
     lua_pop(L, 2);
 }

@@ -25,12 +25,7 @@ static void push_text(lua_State *L, const char *kind, const char *text)
 static void push_broken(lua_State *L, lp_executor *executor)
 {
     const char *why = lp_executor_broken(executor);
-    lua_pushfstring(L,
-                    "a worker's initializer failed, the pool is not usable "
-                    "any more: %s",
-                    why ? why : "not enough memory");
-    lpool_push_error(L, "BrokenThreadPool", lua_tostring(L, -1));
-    lua_remove(L, -2);
+    lpool_push_error(L, "BrokenThreadPool", why ? why : "not enough memory");
 }
 
 void lp_outcome_push_broken(lua_State *L, lp_executor *executor)
@@ -315,6 +310,11 @@ int lpool_future_new(lua_State *L, lpool_future **future)
     int status = lp_executor_make_manual(manual, &task);
     *future = (lpool_future *)task;
     return status;
+}
+
+bool lpool_future_is_manual(const lpool_future *future)
+{
+    return lp_task_inner(future)->manual != 0;
 }
 
 int lpool_future_set_running(lpool_future *future)

@@ -86,8 +86,8 @@ static void release_task(void *task)
 }
 
 static const struct lp_handle_kind executor_handle = {
-    "executor", retain_executor, release_executor};
-static const struct lp_handle_kind future_handle = {"future", retain_task,
+    "an executor", retain_executor, release_executor};
+static const struct lp_handle_kind future_handle = {"a future", retain_task,
                                                     release_task};
 
 /* Push the weak table of futures that have travelled. */

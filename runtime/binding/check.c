@@ -58,9 +58,7 @@ int lp_raise_status(lua_State *L, int status, lpool_executor *executor)
         return lp_raise(L, "ShutdownError",
                         "cannot schedule new futures after shutdown");
     case LPOOL_EBROKEN:
-        return lp_raise(L, "BrokenThreadPool",
-                        "a worker's initializer failed, the pool is not "
-                        "usable any more: %s",
+        return lp_raise(L, "BrokenThreadPool", "%s",
                         executor ? lpool_executor_broken(executor) : "");
     case LPOOL_EUNSENDABLE:
         return lp_raise(L, "SerializationError", "cannot send %s",

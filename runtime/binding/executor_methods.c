@@ -136,7 +136,11 @@ static int executor_broadcast(lua_State *L)
 static int with_label(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
-    luaL_checktype(L, 2, LUA_TSTRING);
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) { /* a view of a view keeps its label */
+        lua_getiuservalue(L, 1, 1);
+        lua_replace(L, 2);
+    }
     lpool_push_executor(L, executor);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 1);
@@ -150,6 +154,15 @@ static int check_open(lua_State *L)
     int status = lpool_executor_check(executor);
     if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
     return 0;
+}
+
+/* core.works_for(executor): whether this state is one of its workers'. */
+static int works_for(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    lpool_worker_info info;
+    lua_pushboolean(L, lpool_worker(L, &info) && info.executor == executor);
+    return 1;
 }
 
 /* ---- the end ---- */
@@ -249,6 +262,7 @@ static const luaL_Reg functions[] = {
     {"open", open_executor},
     {"with_label", with_label},
     {"check_open", check_open},
+    {"works_for", works_for},
     {"shutdown", shutdown},
     {NULL, NULL},
 };

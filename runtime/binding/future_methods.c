@@ -160,6 +160,11 @@ static int raise_ended(lua_State *L, const lpool_future *future)
 {
     lua_settop(L, 1);
     const char *text = luaL_tolstring(L, 1, NULL);
+    if (!lpool_future_is_manual(future))
+        return lp_raise(L, "InvalidStateError",
+                        "%s belongs to an executor; only futures of "
+                        "lpool.Future() can be set",
+                        text);
     const char *state = state_names[lpool_future_state(future)];
     char upper[16] = {0};
     for (size_t i = 0; state[i] && i + 1 < sizeof(upper); i++)

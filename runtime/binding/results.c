@@ -74,7 +74,13 @@ static int fail_reading(lua_State *L, results *self, int status)
 static void add_item(lua_State *L, results *self, int top)
 {
     int status;
-    if (self->spread && lua_istable(L, top + 1)) {
+    if (self->spread && !lua_istable(L, top + 1)) {
+        const char *found = luaL_typename(L, top + 1);
+        close_results(self, true);
+        luaL_error(L, "starmap: an item must be a list of arguments, got %s",
+                   found);
+    }
+    if (self->spread) {
         lua_settop(L, top + 1);
         lua_createtable(L, 1, 0); /* a list of this one list */
         lua_insert(L, -2);

@@ -360,6 +360,10 @@ static int encode_userdata(lua_State *L, lp_encoder *E, int top, int depth)
             return lp_culprit_blame(
                 E, "a shared object in a class: ", handle.kind->name);
         }
+        if (!E->takes_handles) {
+            return lp_culprit_blame(E, handle.kind->name,
+                                    ", which travels to workers only");
+        }
         status = lp_encoder_put_tag32(E, LP_TAG_HANDLE,
                                       (uint32_t)E->out->handle_count);
         return status == LP_OK ? lp_buffer_add_handle(E->out, handle) : status;

@@ -54,6 +54,7 @@ typedef struct lp_encoder {
     uint64_t call; /* its number */
     bool assigns;  /* see lp_message_info, as the next */
     bool tables;
+    bool takes_handles; /* the message goes to a worker, not back */
     bool needs_paths;   /* something must be required by file */
     const void *hunted; /* the class whose place we look for, or NULL */
     int64_t parent;     /* the class whose content is encoded, or -1 */

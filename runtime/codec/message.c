@@ -232,6 +232,7 @@ int lp_encode(lua_State *L, int first, int count, lp_role role, lp_buffer *out,
     E->out = out;
     E->assigns = false;
     E->tables = false;
+    E->takes_handles = role == LP_ROLE_CALL || role == LP_ROLE_ARGUMENTS;
     E->needs_paths = false;
     E->hunted = NULL;
     E->parent = -1;

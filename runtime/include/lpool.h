@@ -267,6 +267,7 @@ LPOOL_API void lpool_future_on_done(lua_State *L, lpool_future *future);
  * [-?, +0, e]
  */
 LPOOL_API int lpool_future_new(lua_State *L, lpool_future **future);
+LPOOL_API bool lpool_future_is_manual(const lpool_future *future);
 LPOOL_API int lpool_future_set_running(lpool_future *future);
 LPOOL_API int lpool_future_set_result(lua_State *L, lpool_future *future,
                                       int count);

@@ -26,7 +26,7 @@ enum {
 struct lp_state {
     lua_State *L;
     lp_buffer buffer; /* the outcome of the last call */
-    char text[256];   /* what went wrong, for people */
+    char text[512];   /* what went wrong, for people */
     bool exited;      /* os.exit was called in this call */
     int exit_code;
     int traceback; /* reference of the last error's traceback */

@@ -53,7 +53,7 @@ static void run_queued(void *self)
     if (worker->running) return; /* the outer call runs it */
     worker->running = true;
     if (!worker->state) {
-        char text[256];
+        char text[LP_BREAK_TEXT + 128];
         if (lp_setup_begin(&worker->setup, &worker->identity, &worker->state,
                            text, sizeof(text)) != LP_OK)
             lp_executor_break(worker->executor, text);

@@ -42,13 +42,28 @@ static bool run_parcel(lp_state *state, const lp_buffer *parcel,
     return outcome.ending == LP_RETURNED;
 }
 
+/* Tell people of a failure. */
 static void log_failure(const lp_setup *setup, const char *what,
-                        const lp_identity *identity, const char *text)
+                        const lp_identity *identity, const char *why)
 {
-    char line[512];
+    char line[LP_BREAK_TEXT];
     snprintf(line, sizeof(line), "exception in %s of %s: %s", what,
-             identity->name, text);
+             identity->name, why);
     setup->log(line);
+}
+
+/* Open the state and preload; what names the step that failed. */
+static int open_state(const lp_setup *setup, const lp_state_config *config,
+                      lp_state **state, char *what, char *why, size_t size)
+{
+    snprintf(what, LP_NAME_SIZE, "start");
+    int status = lp_state_open(config, state, why, size);
+    if (status == LP_NOMEM) snprintf(why, size, "not enough memory");
+    for (size_t i = 0; i < setup->preload_count && status == LP_OK; i++) {
+        snprintf(what, LP_NAME_SIZE, "preload of '%.90s'", setup->preload[i]);
+        status = lp_state_require(*state, setup->preload[i], why, size);
+    }
+    return status;
 }
 
 int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
@@ -65,19 +80,19 @@ int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
                   0x9E3779B97F4A7C15u *
                       (1 + atomic_fetch_add(
                                &lp_executor_host(identity->executor)->seed, 1));
-    int status = lp_state_open(&config, &state, text, size);
-    if (status == LP_NOMEM) snprintf(text, size, "not enough memory");
-    for (size_t i = 0; i < setup->preload_count && status == LP_OK; i++)
-        status = lp_state_require(state, setup->preload[i], text, size);
-    if (status != LP_OK) {
-        log_failure(setup, "start", identity, text);
-    } else if (setup->initializer.length > 0 &&
-               !run_parcel(state, &setup->initializer, outcomes)) {
-        snprintf(text, size, "%s", lp_call_text(state));
-        log_failure(setup, "initializer", identity, text);
+    char what[LP_NAME_SIZE], why[LP_BREAK_TEXT];
+    int status = open_state(setup, &config, &state, what, why, sizeof(why));
+    if (status == LP_OK && setup->initializer.length > 0 &&
+        !run_parcel(state, &setup->initializer, outcomes)) {
+        snprintf(what, sizeof(what), "initializer");
+        snprintf(why, sizeof(why), "%s", lp_call_text(state));
         status = LP_FAILED;
     }
     if (status != LP_OK) {
+        log_failure(setup, what, identity, why);
+        snprintf(text, size,
+                 "a worker's %s failed, the pool is not usable any more: %s",
+                 what, why);
         lp_state_close(state);
         return status;
     }

@@ -14,6 +14,7 @@
 #include "vm/state.h"
 
 #define LP_NAME_SIZE 128
+#define LP_BREAK_TEXT 1024 /* bytes of the reason why a pool broke */
 
 /* Who a worker is, for its own state; lives as long as the state. */
 typedef struct lp_identity {

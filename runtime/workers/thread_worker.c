@@ -46,7 +46,7 @@ static void *run(void *argument)
     lp_executor *executor = worker->workers->executor;
     lp_end end = LP_END_STOPPED;
     lp_state *state = NULL;
-    char text[256];
+    char text[LP_BREAK_TEXT + 128];
 
     lp_thread_set_name(worker->identity.name);
     if (lp_setup_begin(setup, &worker->identity, &state, text, sizeof(text)) !=
