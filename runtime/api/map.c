@@ -315,7 +315,8 @@ void lpool_map_close(lpool_map *map, bool cancel)
 {
     if (!map->executor) return;
     if (!map->reading) close_piece(map);
-    while (map->waiting_count > 0) return_piece(map, pop_piece(map).address);
+    while (map->waiting_count > 0)
+        return_piece(map, pop_piece(map).address);
     for (size_t i = 0; i < map->group_count; i++)
         lp_executor_drop_group(
             map->executor, map->groups[map->first_group + i].number, cancel);

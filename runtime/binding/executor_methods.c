@@ -259,12 +259,9 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"open", open_executor},
-    {"with_label", with_label},
-    {"check_open", check_open},
-    {"works_for", works_for},
-    {"shutdown", shutdown},
-    {NULL, NULL},
+    {"open", open_executor},    {"with_label", with_label},
+    {"check_open", check_open}, {"works_for", works_for},
+    {"shutdown", shutdown},     {NULL, NULL},
 };
 
 void lp_open_executors(lua_State *L)

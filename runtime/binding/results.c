@@ -110,8 +110,8 @@ static bool read_item(lua_State *L, results *self)
         int failed = lua_pcall(L, 0, LUA_MULTRET, 0);
         self->asking = false;
         if (failed) fail_reading(L, self, LUA_OK);
-        self->reads = !self->closed && lua_gettop(L) > top &&
-                      !lua_isnil(L, top + 1);
+        self->reads =
+            !self->closed && lua_gettop(L) > top && !lua_isnil(L, top + 1);
     }
     if (self->reads) add_item(L, self, top);
     lua_settop(L, top);

@@ -27,10 +27,11 @@
 
 #define FIRST_SEGMENT ((size_t)64 << 10)
 #define LAST_SEGMENT  ((size_t)4 << 20)
-#define OWN_SEGMENT   ((size_t)1 << 20) /* larger blocks have one of their own \
-                                         */
-#define HUGE_PAGES ((size_t)4 << 20)    /* ask for huge pages from here on */
-#define KEPT_LARGE ((size_t)96 << 20)   /* bytes of free large blocks kept */
+#define OWN_SEGMENT                                                            \
+    ((size_t)1 << 20)                 /* larger blocks have one of their own   \
+                                       */
+#define HUGE_PAGES ((size_t)4 << 20)  /* ask for huge pages from here on */
+#define KEPT_LARGE ((size_t)96 << 20) /* bytes of free large blocks kept */
 
 #define GROUP_BITS  6
 #define GROUP_SIZE  (1u << GROUP_BITS)

@@ -277,7 +277,9 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
             status = start_locked(executor, number);
         if (status == LP_OK) status = lp_executor_start_needed_locked(executor);
         if (status != LP_OK && executor->live == 0)
-            lp_executor_break_locked(executor, "a worker could not be started again, the pool is not usable any more");
+            lp_executor_break_locked(executor,
+                                     "a worker could not be started again, the "
+                                     "pool is not usable any more");
     }
     if (executor->live == 0 && atomic_load(&control->mode) == LP_MODE_STOP)
         empty_queue_locked(executor);

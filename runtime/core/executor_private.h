@@ -27,14 +27,14 @@ struct lp_executor {
     uint32_t free_group_count;
     uint32_t free_group_room;
     uint32_t live_groups;
-    uint32_t orphan;   /* groups to free when done: number + 1 */
-    uint64_t accepted; /* tasks and items */
-    uint64_t settled;  /* of these, ended without a worker */
-    uint32_t live;     /* workers */
-    uint8_t *alive;    /* of max_workers flags */
-    lp_arena **arenas; /* of max_workers; NULL until used */
+    uint32_t orphan;     /* groups to free when done: number + 1 */
+    uint64_t accepted;   /* tasks and items */
+    uint64_t settled;    /* of these, ended without a worker */
+    uint32_t live;       /* workers */
+    uint8_t *alive;      /* of max_workers flags */
+    lp_arena **arenas;   /* of max_workers; NULL until used */
     lp_handles *dropped; /* to be released without a lock */
-    char *broken;      /* why; NULL if it is not */
+    char *broken;        /* why; NULL if it is not */
 };
 
 /* Cut the task off the last future: true if it is to be freed now. */

@@ -51,8 +51,9 @@ typedef struct lp_group {
     _Atomic uint64_t pieces; /* lp_address of the newest */
 
     /* Written by the host before the group is queued. */
-    uint64_t serial;     /* of the map, so that its function is decoded once */
-    _Atomic uint32_t chunk; /* items a claim as the caller wishes; 0: measured */
+    uint64_t serial; /* of the map, so that its function is decoded once */
+    _Atomic uint32_t
+        chunk;           /* items a claim as the caller wishes; 0: measured */
     uint32_t form;       /* of the items */
     uint32_t assigns;    /* decode the function anew for each item */
     uint32_t orphan;     /* the executor's list: number + 1 */

@@ -476,8 +476,8 @@ static uint32_t oldest_first(lp_worker *worker, uint32_t entry)
 static bool serve_inbox(lp_worker *worker)
 {
     lp_record *record = worker->record;
-    uint32_t entry = atomic_load_explicit(&record->waiting,
-                                          memory_order_relaxed);
+    uint32_t entry =
+        atomic_load_explicit(&record->waiting, memory_order_relaxed);
     if (entry == 0) {
         if (atomic_load_explicit(&record->inbox, memory_order_relaxed) == 0)
             return false;

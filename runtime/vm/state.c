@@ -7,7 +7,6 @@
 #include "vm/vm.h"
 
 #include <lualib.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The address is the key of the state in its own registry. */
@@ -21,35 +20,6 @@ lp_state *lp_state_of(lua_State *L)
     return state;
 }
 
-static int raise_exit(lua_State *L)
-{
-    return luaL_error(L, "os.exit was called");
-}
-
-static void exit_hook(lua_State *L, lua_Debug *event)
-{
-    (void)event;
-    raise_exit(L);
-}
-
-/*
- * os.exit([code]) in a worker: the task ends here. The hook raises again at
- * each instruction, so that no pcall on the way keeps the task alive.
- */
-static int exit_task(lua_State *L)
-{
-    lp_state *state = lp_state_of(L);
-    if (lua_isboolean(L, 1)) {
-        state->exit_code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
-    } else {
-        state->exit_code = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
-    }
-    state->exited = true;
-    lua_sethook(L, exit_hook, LUA_MASKCOUNT, 1);
-    lua_sethook(state->L, exit_hook, LUA_MASKCOUNT, 1);
-    return raise_exit(L);
-}
-
 static void seed_random(lua_State *L, uint64_t seed)
 {
     lua_getglobal(L, "math");
@@ -60,16 +30,14 @@ static void seed_random(lua_State *L, uint64_t seed)
     lua_pop(L, 1);
 }
 
-/* Runs in protected mode: a light userdata of the config is the argument. */
+/* Runs in protected mode. Arguments: the config, the state. */
 static int open_body(lua_State *L)
 {
     const lp_state_config *config = lua_touserdata(L, 1);
+    lp_state *state = lua_touserdata(L, 2);
     luaL_openlibs(L);
     lp_console_open(L);
-    lua_getglobal(L, "os");
-    lua_pushcfunction(L, exit_task);
-    lua_setfield(L, -2, "exit");
-    lua_pop(L, 1);
+    lp_exit_open(L, state);
     seed_random(L, config->seed);
     if (config->codec) lp_codec_open(L, config->codec);
     if (config->open) config->open(L, config->context);
@@ -108,8 +76,9 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     state->buffer.memory = config->outcomes;
     lua_pushcfunction(L, open_body);
     lua_pushlightuserdata(L, (void *)(uintptr_t)config);
+    lua_pushlightuserdata(L, state);
     int status =
-        lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK : take_error(L, text, size);
+        lua_pcall(L, 2, 0, 0) == LUA_OK ? LP_OK : take_error(L, text, size);
     if (status != LP_OK) {
         lp_state_close(state);
         return status;

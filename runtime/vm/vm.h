@@ -41,6 +41,11 @@ struct lp_state {
     size_t whole; /* bytes of results that are complete */
 };
 
+/* exit.c */
+
+/* Make os.exit end the task, whatever coroutine it is in. [-0, +0, e] */
+void lp_exit_open(lua_State *L, lp_state *state);
+
 /* failure.c */
 
 /* The handler: keeps the traceback, and the value as it is. */

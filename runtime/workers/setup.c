@@ -46,7 +46,7 @@ static bool run_parcel(lp_state *state, const lp_buffer *parcel,
 static void log_failure(const lp_setup *setup, const char *what,
                         const lp_identity *identity, const char *why)
 {
-    char line[LP_BREAK_TEXT];
+    char line[LP_BREAK_TEXT + 3 * LP_NAME_SIZE];
     snprintf(line, sizeof(line), "exception in %s of %s: %s", what,
              identity->name, why);
     setup->log(line);

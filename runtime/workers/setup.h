@@ -13,7 +13,7 @@
 #include "core/executor.h"
 #include "vm/state.h"
 
-#define LP_NAME_SIZE 128
+#define LP_NAME_SIZE  128
 #define LP_BREAK_TEXT 1024 /* bytes of the reason why a pool broke */
 
 /* Who a worker is, for its own state; lives as long as the state. */

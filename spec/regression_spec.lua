@@ -1,0 +1,201 @@
+-- Bugs that were found and mended, each named after its symptom. What crashed
+-- or hung the program runs in a child.
+local helper = require "spec.helper"
+
+-- Runs a program that must end well and put out what is expected.
+local function prints(expected, source)
+  local result = helper.run("local lpool = require 'lpool'\n" .. source, { limit = 20 })
+  assert.are.equal(expected, result.out, result.err)
+  assert.are.equal(0, result.code, result.err)
+end
+
+describe("regressions:", function()
+  it("a finalizer may use an executor or a future that was collected before it", function()
+    prints("false\nfalse\n", [[
+      for _, use in ipairs {
+        function(o) return o.ex:shutdown {} end,
+        function(o) return o.f:result() end,
+      } do
+        local o = setmetatable({}, { __gc = function(o) print((pcall(use, o))) end })
+        o.ex = lpool.ThreadPoolExecutor(1)
+        o.f = o.ex:submit(math.max, 1)
+        o = nil
+        collectgarbage()
+        collectgarbage()
+      end
+    ]])
+  end)
+
+  it("a callback may close the results that are waited for", function()
+    prints("nil\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local f = ex:submit(lpool.sleep, 0.02)
+      local r = ex:map(function(i) lpool.sleep(0.1) return i end, { 1, 2, 3 })
+      f:add_done_callback(function() r:close() end)
+      print(r())
+    ]])
+  end)
+
+  it("an iterator may close the results that read it", function()
+    prints("ended\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local r, n = nil, 0
+      r = ex:map(function(i) return i end, function()
+        n = n + 1
+        if r and n > 20 then r:close() end
+        if n < 100 then return n end
+      end)
+      for _ in r do end
+      print("ended")
+    ]])
+  end)
+
+  it("an iterator that asks its own results is refused", function()
+    prints("false\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local r, ok
+      local n = 0
+      r = ex:map(function(i) return i end, function()
+        n = n + 1
+        if r then ok = pcall(r) end
+        return n < 100 and n or nil
+      end)
+      for _ in r do end
+      print(ok)
+    ]])
+  end)
+
+  it("__deserialize may close the results that it is part of", function()
+    prints("true\t1\t1\nnil\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local mt = {}
+      mt.__serialize = function() return 1 end
+      mt.__deserialize = function(v) R:close() return v end
+      R = ex:map(function() return setmetatable({}, mt) end, { 1, 2, 3 })
+      print(pcall(R))
+      print(R())
+    ]])
+  end)
+
+  it("a map whose function holds another executor ends without a deadlock", function()
+    prints("ended\n", [[
+      do
+        local ex1, ex2 = lpool.ThreadPoolExecutor(1), lpool.ThreadPoolExecutor(1)
+        ex1:map(function() lpool.sleep(0.02) local _ = ex2 end, { 1, 2, 3 })
+      end
+      for _ = 1, 20 do
+        collectgarbage()
+        lpool.sleep(0.01)
+      end
+      print("ended")
+    ]])
+  end)
+
+  it("a map whose function holds its own executor does not keep the program", function()
+    prints("ended\n", [[
+      do
+        local ex = lpool.ThreadPoolExecutor(1)
+        ex:map(function() lpool.sleep(0.02) local _ = ex end, { 1, 2, 3 })
+      end
+      collectgarbage()
+      collectgarbage()
+      print("ended")
+    ]])
+  end)
+
+  it("a callback at the end of the program may open an executor", function()
+    prints("ended\n", [[
+      local ex = lpool.ThreadPoolExecutor(1)
+      ex:submit(lpool.sleep, 0.05):add_done_callback(function()
+        Another = lpool.ThreadPoolExecutor(1)
+        Another:submit(math.max, 1)
+      end)
+      print("ended")
+    ]])
+  end)
+
+  it("a finalizer at the end of the program may make futures and executors", function()
+    prints("ended\n", [[
+      K = setmetatable({}, { __gc = function()
+        lpool.Future()
+        lpool.ThreadPoolExecutor(1):submit(math.max, 1)
+      end })
+      print("ended")
+    ]])
+  end)
+
+  it("workers that retire are joined while the pool goes on", function()
+    prints("few\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor { max_workers = 2, max_tasks_per_child = 1 }
+      for i = 1, 1500 do ex:submit(math.max, i):result() end
+      local size
+      for line in io.lines("/proc/self/status") do
+        size = size or tonumber(line:match("VmSize:%s+(%d+)"))
+      end
+      print(size < 1000000 and "few" or size)
+    ]])
+  end)
+
+  it("broadcasts count for max_tasks_per_child", function()
+    prints("1 1 1 1 1 1 ", [[
+      local ex <close> = lpool.ThreadPoolExecutor { max_workers = 1, max_tasks_per_child = 1 }
+      local count = function() N = (N or 0) + 1 return N end
+      local first = ex:submit(lpool.sleep, 0.05)
+      local futures = {}
+      for i = 1, 3 do futures[i] = ex:broadcast(count)[1] end
+      for i = 1, 3 do io.write(futures[i]:result(), " ") end
+      for _ = 1, 3 do io.write(ex:submit(count):result(), " ") end
+      first:result()
+    ]])
+  end)
+
+  it("initargs with a wild n are refused", function()
+    prints("false\nfalse\n", [[
+      for _, n in ipairs { 1 << 32, -3 } do
+        print((pcall(lpool.ThreadPoolExecutor, { initializer = print, initargs = { n = n } })))
+      end
+    ]])
+  end)
+
+  it("os.exit ends a task through coroutines within coroutines", function()
+    prints("4\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local f = ex:submit(function()
+        pcall(coroutine.wrap(function()
+          pcall(coroutine.wrap(function() os.exit(4) end))
+          print("still running")
+        end))
+        print("still running")
+      end)
+      print(f:exception().code)
+    ]])
+  end)
+
+  it("a task cannot return an executor, and is told so", function()
+    prints("cannot return result 1: an executor, which travels to workers only\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      print((ex:submit(function(e) return e end, ex):exception()))
+    ]])
+  end)
+
+  it("cancelling what and_then made is quiet", function()
+    local result = helper.run([[
+      local lpool = require "lpool"
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local f = ex:submit(lpool.sleep, 0.05)
+      local chained = f:and_then(function() print("not called") end)
+      chained:cancel()
+      f:result()
+      lpool.poll()
+    ]])
+    assert.are.equal("", result.out .. result.err)
+  end)
+
+  it("a view of a view keeps the label, and no label is nil", function()
+    prints("q\tnil\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local view = ex:with { label = "q" }:with {}
+      print(view:submit(math.max, 1):label(), ex:with {}:submit(math.max, 1):label())
+    ]])
+  end)
+end)
