@@ -6,7 +6,6 @@
  *   there(...)        the arguments after a journey there and back
  *   refused(...)      the text with which encoding call(...) fails
  *   failed(...)       the text with which decoding in the worker fails
- *   result_refused(f) the text with which the result of f is refused
  *   assigns(f)        what the info says of a message with f
  */
 #include "base/alloc.h"
@@ -663,8 +662,12 @@ static const test tests[] = {
      "t[4] = setmetatable({ n = 3 }, mt)\n"
      "local u = there(t) assert(u[3] == u.a) equal(u[4], 3)\n"},
     {"handles",
-     "local t = thing() local a, b = there(t, { t })\n"
-     "assert(type(a) == 'userdata' and b[1] == a)\n"
+     "local t = thing()\n"
+     "assert(call(function(a, b)\n"
+     "  return type(a) == 'userdata' and b[1] == a end, t, { t }))\n"
+     "local ok, text = pcall(call, function() return t end)\n"
+     "assert(not ok)\n"
+     "equal(text, 'result 1: thing, which travels to workers only')\n"
      "local C = { __index = 1, t = t }\n"
      "equal(refused(print, setmetatable({}, C)),\n"
      "  \"argument 1, metatable, field 't': a shared object in a class: \"\n"
