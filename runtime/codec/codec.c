@@ -2,6 +2,7 @@
 #include "codec/codec.h"
 
 #include "codec/context.h"
+#include "codec/encoder.h"
 #include "codec/prototype.h"
 #include "codec/standard.h"
 
@@ -22,6 +23,9 @@ static int collect_context(lua_State *L)
     lp_codec *codec = lua_touserdata(L, 1);
 
     codec->closed = true;
+    /* Lua does not finalize what was made while the state closed. */
+    if (codec->anchored) lp_encoder_clear(codec->anchored);
+    codec->spare = NULL;
     return 0;
 }
 

@@ -35,7 +35,7 @@ typedef struct lp_codec {
     lp_codec_config config;
     const void *globals;               /* the table of globals */
     struct lp_encoder *spare;          /* NULL while it is in use */
-    const struct lp_encoder *anchored; /* the one in LP_SLOT_ENCODER */
+    struct lp_encoder *anchored; /* the one in LP_SLOT_ENCODER */
     bool closed;                       /* the state is being closed */
     bool has_sent_globals;             /* LP_SLOT_SENT is not empty */
     uint32_t kept_paths; /* library number of what LP_SLOT_PATHS has */

@@ -140,4 +140,7 @@ static inline int lp_encoder_put_tag32(lp_encoder *E, lp_tag tag,
     return LP_OK;
 }
 
+/* Free what the encoder owns, and begin anew; doing it twice is fine. */
+void lp_encoder_clear(lp_encoder *E);
+
 #endif

@@ -21,7 +21,7 @@
 /* More memory than this is not kept for the next call. */
 #define SPARE_BYTES ((size_t)1 << 20)
 
-static void clear_encoder(lp_encoder *E)
+void lp_encoder_clear(lp_encoder *E)
 {
     lp_identity_clear(&E->identity);
     lp_free(E->uses);
@@ -46,7 +46,7 @@ static int collect_encoder(lua_State *L)
         E->codec->spare = NULL;
         E->codec->closed = true;
     }
-    clear_encoder(E);
+    lp_encoder_clear(E);
     return 0;
 }
 
@@ -85,7 +85,7 @@ static void give_back(lua_State *L, lp_encoder *E)
 {
     lp_codec *codec = E->codec;
 
-    if (codec->closed) clear_encoder(E); /* nothing is collected any more */
+    if (codec->closed) lp_encoder_clear(E); /* nothing is collected any more */
     if (codec->closed || codec->spare) return;
     if (codec->anchored != E) {
         lua_pushvalue(L, E->base + LP_BASE_ENCODER);
