@@ -1,9 +1,5 @@
 /*
- * executor.c - accepting work, starting workers for it, and the end of both.
- *
- * Workers start when they are needed: when more tasks are accepted and not
- * ended than there are workers. The counts of ended tasks are the workers'
- * own, so that the hot path of a full pool shares nothing.
+ * executor.c - accepting work, and the end of it.
  */
 #include "core/executor.h"
 
@@ -167,137 +163,6 @@ uint32_t lp_executor_max_workers(const lp_executor *executor)
 bool lp_executor_is_serial(const lp_executor *executor)
 {
     return executor->kind->run_queued != NULL;
-}
-
-/* ---- workers ---- */
-
-/* Tasks and items that were accepted and have not ended. */
-static uint64_t outstanding_locked(lp_executor *executor)
-    LP_HOLDS(&executor->lock)
-{
-    lp_control *control = &executor->control;
-    uint64_t left = executor->accepted - executor->settled;
-    uint32_t workers = atomic_load(&control->workers);
-    for (uint32_t i = 0; i < workers; i++) {
-        lp_record *record = lp_table_at(&control->records, i);
-        /* Acquire; pairs with count_ended in worker.c. */
-        left -= atomic_load_explicit(&record->ended, memory_order_acquire);
-    }
-    return left;
-}
-
-/* Start worker number, which is not alive. */
-static int start_locked(lp_executor *executor, uint32_t number)
-    LP_HOLDS(&executor->lock)
-{
-    lp_control *control = &executor->control;
-    while (number >= control->records.count) {
-        uint32_t made;
-        if (lp_table_add(&control->records, &made) != LP_OK) return LP_NOMEM;
-    }
-    if (lp_executor_use_arena(executor, number) != LP_OK) return LP_NOMEM;
-    if (number >= atomic_load(&control->workers))
-        atomic_store(&control->workers, number + 1);
-    executor->alive[number] = 1;
-    executor->live++;
-    int status = executor->kind->start(executor->self, number);
-    if (status != LP_OK) {
-        executor->alive[number] = 0;
-        executor->live--;
-    }
-    return status;
-}
-
-static int start_next_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
-{
-    uint32_t number = executor->live; /* right unless some have retired */
-    if (number >= executor->max_workers || executor->alive[number])
-        for (number = 0; executor->alive[number];)
-            number++;
-    return start_locked(executor, number);
-}
-
-int lp_executor_start_needed_locked(lp_executor *executor)
-{
-    while (executor->live < executor->max_workers &&
-           outstanding_locked(executor) > executor->live) {
-        int status = start_next_locked(executor);
-        /* Fewer workers than one would like do the work, only slower. */
-        if (status != LP_OK) return executor->live > 0 ? LP_OK : status;
-    }
-    return LP_OK;
-}
-
-static void unqueue_list(lp_control *control, uint32_t entry)
-{
-    while (entry) {
-        lp_cell *cell = lp_table_at(&control->cells, entry - 1);
-        uint32_t next = atomic_load(&cell->next);
-        lp_control_unqueue(control, entry - 1);
-        entry = next;
-    }
-}
-
-/* No worker will come for what is queued: the queue lets go of it. */
-static void empty_queue_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
-{
-    lp_control *control = &executor->control;
-    uint32_t entry;
-    uint64_t position;
-    while (lp_queue_take(&control->queue, &entry, 1, &position) > 0) {
-        if (entry & LP_QUEUE_GROUP) {
-            lp_group *group =
-                lp_table_at(&control->groups, entry & ~LP_QUEUE_GROUP);
-            (void)lp_queue_remove(&control->queue, position);
-            lp_group_unqueue(group, control->bell);
-        } else {
-            lp_control_unqueue(control, entry);
-        }
-    }
-    for (uint32_t i = 0; i < atomic_load(&control->workers); i++) {
-        lp_record *record = lp_table_at(&control->records, i);
-        unqueue_list(control, atomic_exchange(&record->inbox, 0));
-        unqueue_list(control, atomic_exchange(&record->waiting, 0));
-    }
-}
-
-void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
-                              lp_end end)
-{
-    lp_control *control = &executor->control;
-    lp_host *host = executor->host;
-    lp_lock_enter(&executor->lock);
-    executor->alive[number] = 0;
-    executor->live--;
-    if (end != LP_END_STOPPED && atomic_load(&control->mode) != LP_MODE_STOP) {
-        lp_record *record = lp_table_at(&control->records, number);
-        int status = LP_OK;
-        if (atomic_load(&record->inbox) != 0 ||
-            atomic_load(&record->waiting) != 0)
-            status = start_locked(executor, number);
-        if (status == LP_OK) status = lp_executor_start_needed_locked(executor);
-        if (status != LP_OK && executor->live == 0)
-            lp_executor_break_locked(executor,
-                                     "a worker could not be started again, the "
-                                     "pool is not usable any more");
-    }
-    if (executor->live == 0 && atomic_load(&control->mode) == LP_MODE_STOP)
-        empty_queue_locked(executor);
-    lp_lock_leave(&executor->lock);
-    lp_bell_ring(&host->bell); /* for who waits, and for who reaps */
-}
-
-bool lp_executor_has_ended(lp_executor *executor)
-{
-    lp_lock_enter(&executor->lock);
-    bool ended = executor->live == 0;
-    lp_lock_leave(&executor->lock);
-    return ended;
-}
-
-void lp_executor_join(lp_executor *executor)
-{
-    executor->kind->join(executor->self);
 }
 
 /* ---- accepting ---- */
@@ -467,7 +332,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
     int status = lp_executor_check_locked(executor);
     for (uint32_t i = 0; i < executor->max_workers && status == LP_OK; i++) {
         lp_handles *handles = NULL;
-        if (!executor->alive[i]) status = start_locked(executor, i);
+        if (!executor->alive[i]) status = lp_executor_start_locked(executor, i);
         if (status == LP_OK) status = copy_handles(&handles, parcel);
         if (status == LP_OK)
             status = make_task_locked(executor, parcel, 0, about, &tasks[i]);
@@ -511,7 +376,7 @@ static void set_mode_locked(lp_executor *executor, lp_mode mode)
     if (atomic_load(&control->mode) < (uint32_t)mode)
         atomic_store(&control->mode, mode);
     if (executor->live == 0 && mode == LP_MODE_STOP)
-        empty_queue_locked(executor);
+        lp_executor_empty_queue_locked(executor);
     lp_idle_wake_all(&control->idle);
 }
 

@@ -53,6 +53,14 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
 /* 0 if it takes work, LP_CLOSED or LP_BROKEN. */
 int lp_executor_check_locked(lp_executor *executor) LP_HOLDS(&executor->lock);
 
+/* Start worker number, which is not alive. */
+int lp_executor_start_locked(lp_executor *executor, uint32_t number)
+    LP_HOLDS(&executor->lock);
+
+/* No worker will come for what is queued: the queue lets go of it. */
+void lp_executor_empty_queue_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
 /* Have as many workers as the work asks for and the executor may have. */
 int lp_executor_start_needed_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock);

@@ -8,31 +8,18 @@
  * When tasks are tiny it takes several at a time, so that workers seldom
  * meet at the queue; tasks that are not tiny are taken one by one. Either
  * way what is not begun can be had by others: a task of a batch by claiming
- * its cell, claimed items by halving the word that says which they are:
- *
- *      63      62        48 47        24 23         0
- *     +-------+------------+------------+------------+
- *     | whole |   group    |    next    |    end     |    0: none
- *     +-------+------------+------------+------------+
- *
- * Whole items are one chunk, by the wish of the caller, and not divided.
- *
- * A swap of that word succeeds only if exactly these items of this group are
- * still unbegun, so it does not matter how old the thief's view was.
+ * its cell, items of a group as worker_items.c says.
  */
 #include "core/worker.h"
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "core/worker_items.h"
 
 #include <string.h>
 
 /* Take several tasks at a time only if they are faster than this. */
 #define TINY_NANOSECONDS 10000u
-/* Look at the clock again after about this much work on items. */
-#define STEP_NANOSECONDS 20000
-/* Hand in a piece after this long, so that the consumer has something. */
-#define PIECE_NANOSECONDS 400000
 /*
  * A worker that has run this many tasks since it last slept is in the middle
  * of a burst: it naps so long, so many times, before it goes to sleep, since
@@ -120,8 +107,7 @@ static void complete(lp_control *control, uint32_t number, lp_phase phase)
     }
 }
 
-/* Count before the outcome shows, so that nobody starts a needless worker. */
-static void count_ended(lp_worker *worker, uint64_t count)
+void lp_worker_count_ended(lp_worker *worker, uint64_t count)
 {
     uint64_t ended =
         atomic_load_explicit(&worker->record->ended, memory_order_relaxed);
@@ -153,160 +139,9 @@ static void run_task(lp_worker *worker, uint32_t number)
     worker->average = worker->average / 2 + took / 2;
     worker->now = now;
     cell->finished_at = now;
-    count_ended(worker, 1);
+    lp_worker_count_ended(worker, 1);
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
     complete(control, number, phase);
-}
-
-/* ---- items ---- */
-
-#define WHOLE ((uint64_t)1 << 63)
-
-static uint64_t pack_items(uint32_t group, uint32_t next, uint32_t end)
-{
-    return ((uint64_t)group << 48) | ((uint64_t)next << 24) | end;
-}
-
-static uint32_t items_group(uint64_t items)
-{
-    return (uint32_t)(items >> 48) & (LP_GROUPS - 1);
-}
-
-static uint32_t items_next(uint64_t items)
-{
-    return (uint32_t)(items >> 24) & LP_GROUP_ITEMS;
-}
-
-static uint32_t items_end(uint64_t items)
-{
-    return (uint32_t)items & LP_GROUP_ITEMS;
-}
-
-/* Take up to want of the worker's own items; gives the first. 0: none left. */
-static uint32_t next_items(lp_worker *worker, uint32_t want, uint32_t *first)
-{
-    _Atomic uint64_t *word = &worker->record->items;
-    uint64_t items = atomic_load(word);
-    for (;;) {
-        uint32_t next = items_next(items), end = items_end(items);
-        if (next >= end) return 0;
-        uint32_t count = want < end - next ? want : end - next;
-        uint64_t rest = 0;
-        if (next + count < end)
-            rest = pack_items(items_group(items), next + count, end) |
-                   (items & WHOLE);
-        if (atomic_compare_exchange_weak(word, &items, rest)) {
-            *first = next;
-            return count;
-        }
-    }
-}
-
-/* Hand in what was made of count items from first on. */
-static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
-                          uint32_t count)
-{
-    lp_items_outcome outcome;
-    worker->kind->end_items(worker->self, &outcome);
-    count_ended(worker, count);
-
-    lp_place place;
-    size_t size = sizeof(lp_piece) + outcome.length;
-    if (lp_arena_alloc(worker->outcomes, size, &place) != LP_OK) {
-        /* The consumer learns of the gap from the accounting. */
-        lp_group_account(group, count, worker->control->bell);
-        return;
-    }
-    lp_piece *piece = lp_arena_at(worker->outcomes, place);
-    piece->first = first;
-    piece->count = count;
-    piece->form = outcome.form;
-    piece->length = outcome.length;
-    if (outcome.length > 0) memcpy(piece + 1, outcome.bytes, outcome.length);
-    lp_address address = ((uint64_t)worker->number << LP_PLACE_BITS) | place;
-    lp_group_post(group, piece, address, worker->control->bell);
-}
-
-static void set_cost(lp_group *group, int64_t spent, uint32_t count)
-{
-    uint64_t cost = (uint64_t)spent / count + 1;
-    if (cost > UINT32_MAX) cost = UINT32_MAX;
-    atomic_store_explicit(&group->cost, (uint32_t)cost, memory_order_relaxed);
-}
-
-/* How many items to run before the clock is looked at again. */
-static uint32_t step_size(const lp_group *group, uint32_t done, int64_t spent)
-{
-    uint64_t cost = atomic_load_explicit(&group->cost, memory_order_relaxed);
-    if (done > 0) cost = (uint64_t)spent / done + 1;
-    if (cost == 0) return 1;
-    uint64_t step = STEP_NANOSECONDS / cost + 1;
-    return step > 4096 ? 4096 : (uint32_t)step;
-}
-
-/* Run items of one group until the worker has none, in one or more pieces. */
-static void run_items(lp_worker *worker)
-{
-    uint64_t items = atomic_load(&worker->record->items);
-    if (items == 0) return; /* a thief was faster */
-    lp_group *group = lp_table_at(&worker->control->groups, items_group(items));
-    lp_items job;
-    uint32_t first, count, piece_first = 0, piece_count = 0;
-    int64_t started = lp_clock_now(), now = started;
-
-    while ((count =
-                next_items(worker, step_size(group, piece_count, now - started),
-                           &first)) > 0) {
-        if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
-            count_ended(worker, count);
-            lp_group_account(group, count, worker->control->bell);
-            continue;
-        }
-        if (piece_count == 0) {
-            /* Only now: a group without items of ours may be gone. */
-            lp_group_items(group, worker->control->parcels, &job);
-            piece_first = first;
-            worker->kind->begin_items(worker->self, &job, first);
-        }
-        worker->kind->run_items(worker->self, count);
-        piece_count += count;
-        now = lp_clock_now();
-        set_cost(group, now - started, piece_count);
-        if (now - started > PIECE_NANOSECONDS) {
-            hand_in_piece(worker, group, piece_first, piece_count);
-            piece_count = 0;
-            started = now;
-        }
-    }
-    if (piece_count > 0) hand_in_piece(worker, group, piece_first, piece_count);
-    worker->now = lp_clock_now();
-}
-
-/* Claim items of the group at the front of the queue and run them. */
-static void take_items(lp_worker *worker, uint32_t entry, uint64_t position)
-{
-    lp_control *control = worker->control;
-    uint32_t number = entry & ~LP_QUEUE_GROUP;
-    lp_group *group = lp_table_at(&control->groups, number);
-    uint32_t first = 0;
-    bool exhausted;
-    uint32_t workers =
-        atomic_load_explicit(&control->workers, memory_order_relaxed);
-    uint32_t count =
-        lp_group_claim(group, workers, worker->left, &first, &exhausted);
-    if (exhausted && lp_queue_remove(&control->queue, position))
-        lp_group_unqueue(group, control->bell);
-    if (count == 0) return;
-
-    uint64_t whole = group->chunk ? WHOLE : 0;
-    if (count > 1) atomic_fetch_add(&control->hoards, 1);
-    atomic_store(&worker->record->items,
-                 pack_items(number, first, first + count) | whole);
-    if (count > 1 || lp_queue_length(&control->queue) > 0)
-        lp_idle_wake_one(&control->idle);
-    run_items(worker);
-    if (count > 1) atomic_fetch_sub(&control->hoards, 1);
-    if (worker->left != UINT64_MAX) worker->left -= count;
 }
 
 /* ---- batches ---- */
@@ -358,7 +193,7 @@ static bool serve_queue(lp_worker *worker)
         lp_queue_take(&control->queue, batch, batch_limit(worker), &position);
     if (count == 0) return false;
     if (batch[0] & LP_QUEUE_GROUP) {
-        take_items(worker, batch[0], position);
+        lp_worker_items_take(worker, batch[0], position);
         return true;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -375,34 +210,6 @@ static bool serve_queue(lp_worker *worker)
 }
 
 /* ---- what others have not begun ---- */
-
-static bool can_divide(uint64_t items)
-{
-    return items_next(items) < items_end(items) && !(items & WHOLE);
-}
-
-/* Take half of the items that other has not begun. */
-static bool steal_items(lp_worker *worker, lp_record *other)
-{
-    uint64_t items = atomic_load(&other->items);
-    while (can_divide(items)) {
-        uint32_t next = items_next(items), end = items_end(items);
-        uint32_t middle = next + (end - next) / 2;
-        if (end - middle > worker->left) middle = end - (uint32_t)worker->left;
-        uint32_t group = items_group(items);
-        uint64_t rest = middle == next ? 0 : pack_items(group, next, middle);
-        if (!atomic_compare_exchange_weak(&other->items, &items, rest))
-            continue;
-        atomic_fetch_add(&worker->control->hoards, 1);
-        atomic_store(&worker->record->items, pack_items(group, middle, end));
-        lp_idle_wake_one(&worker->control->idle);
-        run_items(worker);
-        atomic_fetch_sub(&worker->control->hoards, 1);
-        if (worker->left != UINT64_MAX) worker->left -= end - middle;
-        return true;
-    }
-    return false;
-}
 
 /* Run one task that other has taken and not begun, the last first. */
 static bool steal_task(lp_worker *worker, lp_record *other)
@@ -430,7 +237,7 @@ static bool steal(lp_worker *worker)
     for (uint32_t i = 1; i < workers; i++) {
         uint32_t number = (worker->number + i) % workers;
         lp_record *other = lp_table_at(&control->records, number);
-        if (steal_items(worker, other) || steal_task(worker, other))
+        if (lp_worker_items_steal(worker, other) || steal_task(worker, other))
             return true;
     }
     return false;
@@ -445,7 +252,7 @@ static bool can_steal(lp_worker *worker)
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *other = lp_table_at(&control->records, i);
         uint64_t items = atomic_load(&other->items);
-        if (can_divide(items)) return true;
+        if (lp_worker_items_can_divide(items)) return true;
         uint32_t taken = atomic_load(&other->taken);
         for (uint32_t j = atomic_load(&other->begun); j < taken; j++) {
             lp_cell *cell = cell_at(control, atomic_load(&other->batch[j]));

@@ -1,0 +1,27 @@
+/*
+ * worker_items.h - the part of the worker's loop that runs items of groups.
+ *
+ * For worker.c alone; the worker's own thread calls these.
+ */
+#ifndef LP_CORE_WORKER_ITEMS_H
+#define LP_CORE_WORKER_ITEMS_H
+
+#include "core/worker.h"
+
+/* Claim items of the group at the front of the queue, and run them. */
+void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position);
+
+/* Take half of the items that other has not begun, and run them. */
+bool lp_worker_items_steal(lp_worker *worker, lp_record *other);
+
+/* Whether lp_worker_items_steal would find something in this word of a record.
+ */
+bool lp_worker_items_can_divide(uint64_t items);
+
+/*
+ * Count tasks or items as ended: before their outcome shows, so that nobody
+ * starts a needless worker.
+ */
+void lp_worker_count_ended(lp_worker *worker, uint64_t count);
+
+#endif
