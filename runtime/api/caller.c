@@ -168,8 +168,9 @@ void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
     } else {
         lua_pop(L, 1);
     }
+    if (frame.currentline <= 0) return; /* called by a C function, as pcall */
     *source = caller->source;
-    if (frame.currentline > 0) *line = (uint32_t)frame.currentline;
+    *line = (uint32_t)frame.currentline;
 }
 
 /* ---- callbacks ---- */

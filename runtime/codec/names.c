@@ -82,8 +82,13 @@ static unsigned long rank(const char *path, size_t length)
 
     for (size_t i = 0; i < length; i++)
         if (path[i] == '\0') fields++;
-    return (lp_standard_is_module(path) ? 0 : 1000000) + fields * 10000 +
-           (unsigned long)length;
+    unsigned long origin = 1000000;
+    if (lp_standard_is_module(path)) {
+        origin = 0;
+    } else if (strcmp(path, "lpool.core") == 0) {
+        origin = 500000; /* cheaper to require than all of lpool */
+    }
+    return origin + fields * 10000 + (unsigned long)length;
 }
 
 /* Whether the path at index a is better than the one at b. */
