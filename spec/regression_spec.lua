@@ -203,4 +203,14 @@ describe("regressions:", function()
       print(view:submit(math.max, 1):label(), ex:with {}:submit(math.max, 1):label())
     ]])
   end)
+
+  it("an uncaught error of a map says which item it was", function()
+    local result = helper.run([[
+      local lpool = require "lpool"
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      for _ in ex:map(math.sqrt, { 4, "x" }) do end
+    ]])
+    assert.are.equal(1, result.code)
+    helper.contains("item 2 of the map", result.err)
+  end)
 end)

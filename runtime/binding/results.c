@@ -177,6 +177,15 @@ static int raise_nested(lua_State *L)
     return luaL_error(L, "the results are being read already");
 }
 
+/* Raise the error below the traceback on top, which says of which item. */
+static int raise_item(lua_State *L, uint64_t number)
+{
+    lua_pushfstring(L, "item %I of the map\n%s", (LUAI_UACINT)number,
+                    lua_tostring(L, -1));
+    lua_replace(L, -2);
+    return lp_raise_failure(L);
+}
+
 /* results(): the number of the next item and its results; nil at the end. */
 static int results_call(lua_State *L)
 {
@@ -200,7 +209,7 @@ static int results_call(lua_State *L)
     if (status == LPOOL_OK && self->refused) return raise_refusal(L, self);
     if (status == LPOOL_OK || self->closed) return 1; /* all were taken */
     if (status == LPOOL_EINVALID) return raise_nested(L);
-    if (status == LPOOL_EFAILED) return lp_raise_failure(L);
+    if (status == LPOOL_EFAILED) return raise_item(L, number);
     if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
     return lp_raise_status(L, status, NULL);
 }
@@ -219,7 +228,7 @@ static int results_totable(lua_State *L)
         if (self->reads) read_ahead(L, self);
         int status =
             lpool_map_next(L, self->map, time_left(self), &number, &count);
-        if (status == LPOOL_EFAILED) return lp_raise_failure(L);
+        if (status == LPOOL_EFAILED) return raise_item(L, number);
         if (status == LPOOL_ETIMEOUT) return raise_timeout(L, self);
         if (status == LPOOL_EINVALID && self->closed) break;
         if (status == LPOOL_EINVALID) return raise_nested(L);
