@@ -304,6 +304,10 @@ void lpool_dispatch(lua_State *L)
 {
     lp_caller *caller = lp_caller_of(L);
     lp_caller_collect(L, caller);
+    if (caller->mailbox.count > 0 && !caller->dispatching) {
+        lp_host_await_posts(&caller->pool->host);
+        lp_caller_collect(L, caller);
+    }
     if (caller->dispatching || !lp_mailbox_has_mail(&caller->mailbox)) return;
     lp_task *task;
     caller->dispatching = true;

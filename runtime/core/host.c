@@ -5,11 +5,13 @@
 #include "core/executor_private.h"
 #include "core/mailbox.h"
 
+#include <sched.h>
+
 int lp_host_init(lp_host *host)
 {
     atomic_init(&host->bell.word, 0);
     atomic_init(&host->collected, 0);
-    atomic_init(&host->arrivals, 0);
+    atomic_init(&host->mails, 0);
     atomic_init(&host->serial, 0);
     atomic_init(&host->threads, 0);
     atomic_init(&host->maps, 0);
@@ -101,6 +103,23 @@ void lp_host_collect(lp_host *host, void (*look)(void *context, lp_task *task),
         lp_task_free(task);
     }
     lp_host_reap(host);
+}
+
+static void await_posts(lp_executor *executor, void *unused)
+{
+    (void)unused;
+    lp_control *control = &executor->control;
+    uint32_t workers = atomic_load(&control->workers);
+    for (uint32_t i = 0; i < workers; i++) {
+        lp_record *record = lp_table_at(&control->records, i);
+        while (atomic_load_explicit(&record->completing, memory_order_acquire))
+            (void)sched_yield(); /* it blocks on nothing meanwhile */
+    }
+}
+
+void lp_host_await_posts(lp_host *host)
+{
+    lp_host_each(host, await_posts, NULL);
 }
 
 /* The next executor that nothing refers to, or any, out of the list. */

@@ -26,7 +26,7 @@ typedef struct lp_host {
 
     lp_lock waiters;            /* guards the mailboxes and who is in them */
     _Atomic uint32_t collected; /* the bell when the lists were last read */
-    _Atomic uint32_t arrivals;  /* mails that were not taken yet */
+    _Atomic uint32_t mails;     /* expected, or not taken yet */
     _Atomic uint32_t serial;    /* of tasks, for people */
     _Atomic uint32_t threads;   /* thread pools so far, for their names */
     _Atomic uint64_t maps;      /* maps so far */
@@ -48,12 +48,18 @@ void lp_host_collect(lp_host *host,
                      void (*look)(void *context, struct lp_task *task),
                      void *context);
 
-/* Whether there is anything to collect, or mail that was not taken. */
+/*
+ * Wait, for a moment, until what is done by now has been posted too, so that
+ * the next collect finds it.
+ */
+void lp_host_await_posts(lp_host *host);
+
+/* Whether there is anything to collect, or mail to come or to be taken. */
 static inline bool lp_host_has_news(lp_host *host)
 {
     uint32_t heard = atomic_load(&host->bell.word) & ~LP_BELL_SLEEPERS;
     return heard != atomic_load(&host->collected) ||
-           atomic_load(&host->arrivals) != 0;
+           atomic_load(&host->mails) != 0;
 }
 
 /* Visit every executor, under the host's lock. */

@@ -27,10 +27,8 @@ static lp_mail *detach(lp_mailbox *mailbox, lp_list *list)
     if (mail) {
         lp_list_remove(&mail->in_mailbox);
         lp_list_remove(&mail->in_task);
-        if (list == &mailbox->arrived) {
-            atomic_fetch_sub(&mailbox->arrivals, 1);
-            atomic_fetch_sub(&mailbox->host->arrivals, 1);
-        }
+        atomic_fetch_sub(&mailbox->host->mails, 1);
+        if (list == &mailbox->arrived) atomic_fetch_sub(&mailbox->arrivals, 1);
     }
     lp_lock_leave(&mailbox->host->waiters);
     return mail;
@@ -52,7 +50,6 @@ static void arrive_locked(lp_mail *mail)
     lp_list_remove(&mail->in_mailbox);
     lp_list_append(&mail->mailbox->arrived, &mail->in_mailbox);
     atomic_fetch_add(&mail->mailbox->arrivals, 1);
-    atomic_fetch_add(&mail->mailbox->host->arrivals, 1);
 }
 
 int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task)
@@ -65,6 +62,7 @@ int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task)
     mail->task = task;
     lp_task_retain(task);
     mailbox->count++;
+    atomic_fetch_add(&mailbox->host->mails, 1);
 
     lp_lock_enter(&mailbox->host->waiters);
     uint32_t before = lp_task_state(task);

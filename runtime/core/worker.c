@@ -141,7 +141,11 @@ static void run_task(lp_worker *worker, uint32_t number)
     cell->finished_at = now;
     lp_worker_count_ended(worker, 1);
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
+    /* Whoever sees it done can see that it may still have to be posted. */
+    atomic_store_explicit(&worker->record->completing, 1, memory_order_relaxed);
     complete(control, number, phase);
+    /* Release; pairs with the acquire in lp_host_await_posts. */
+    atomic_store_explicit(&worker->record->completing, 0, memory_order_release);
 }
 
 /* ---- batches ---- */

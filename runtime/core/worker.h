@@ -35,7 +35,8 @@ typedef struct lp_record {
     _Atomic uint32_t taken;   /* entries of batch */
     _Atomic uint32_t inbox;   /* list of tasks for this worker: number + 1 */
     _Atomic uint32_t waiting; /* what of it was taken: oldest first */
-    _Atomic uint32_t running; /* the task in execution: number + 1 */
+    _Atomic uint32_t completing;      /* a task is done, and not posted yet */
+    _Atomic uint32_t running;         /* the task in execution: number + 1 */
     _Atomic uint32_t batch[LP_BATCH]; /* taken from the queue */
 } lp_record;
 
