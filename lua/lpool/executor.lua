@@ -110,11 +110,6 @@ local map_options = {
 -- Items ahead of the consumer to begin with, if he does not say.
 local FIRST_WINDOW <const> = 16
 
-local function is_callable(value)
-  local metatable = getmetatable(value)
-  return type(value) == "function" or type(metatable) == "table" and metatable.__call ~= nil
-end
-
 local function length_of(input)
   return range.is_range(input) and input.count or input.n or #input
 end
@@ -132,7 +127,7 @@ end
 
 -- Tail-called by the methods, so that the caller of this is the user's code.
 local function run_map(self, fn, input, given, spread, name)
-  if not is_callable(fn) then
+  if not options.is_callable(fn) then
     error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, type(fn)), 2)
   elseif type(input) ~= "table" and type(input) ~= "function" then
     local text = "bad argument #2 to '%s' (list, range or iterator expected, got %s)"

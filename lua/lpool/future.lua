@@ -1,5 +1,6 @@
 --- What futures can do besides what is written in C: chaining.
 local core = require "lpool.core"
+local options = require "lpool.options"
 
 local methods = core.future_methods
 
@@ -37,8 +38,7 @@ local function settle(target, fn, ...)
 end
 
 local function check_callable(fn, name)
-  local metatable = getmetatable(fn)
-  if type(fn) ~= "function" and not (type(metatable) == "table" and metatable.__call) then
+  if not options.is_callable(fn) then
     error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, type(fn)), 3)
   end
 end

@@ -13,7 +13,10 @@ local function describe(schema)
   return table.concat(names, ", ")
 end
 
-local function is_callable(value)
+--- Whether a value can be called: a function, or an object with `__call`.
+-- @param value anything
+-- @treturn boolean
+function options.is_callable(value)
   if type(value) == "function" then
     return true
   end
@@ -40,7 +43,7 @@ function checks.seconds(name, value)
 end
 
 checks["function"] = function(name, value)
-  if not is_callable(value) then
+  if not options.is_callable(value) then
     return ("%s must be a function, got %s"):format(name, type(value))
   end
 end

@@ -22,15 +22,10 @@ static void push_text(lua_State *L, const char *kind, const char *text)
     push_kind(L, kind, text, strlen(text));
 }
 
-static void push_broken(lua_State *L, lp_executor *executor)
+void lp_outcome_push_broken(lua_State *L, lp_executor *executor)
 {
     const char *why = lp_executor_broken(executor);
     lpool_push_error(L, "BrokenThreadPool", why ? why : "not enough memory");
-}
-
-void lp_outcome_push_broken(lua_State *L, lp_executor *executor)
-{
-    push_broken(L, executor);
 }
 
 /* Push the error object for why a task was lost. */
@@ -47,7 +42,7 @@ static void push_reason(lua_State *L, lp_executor *executor,
     }
     switch ((lp_cause)reason.cause) {
     case LP_CAUSE_BROKEN:
-        push_broken(L, executor);
+        lp_outcome_push_broken(L, executor);
         return;
     case LP_CAUSE_EXIT:
         push_kind(L, "WorkerExitError", text, text_length);

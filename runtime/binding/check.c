@@ -19,6 +19,15 @@ lpool_future *lp_check_future(lua_State *L, int index)
     return *box;
 }
 
+void *lp_test_self(lua_State *L, int upvalue)
+{
+    void **box = lua_touserdata(L, 1);
+    if (!box || !lua_getmetatable(L, 1)) return NULL;
+    bool same = lua_rawequal(L, -1, lua_upvalueindex(upvalue));
+    lua_pop(L, 1);
+    return same ? *box : NULL;
+}
+
 int64_t lp_check_timeout(lua_State *L, int index)
 {
     if (lua_isnoneornil(L, index)) return -1;

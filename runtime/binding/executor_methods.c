@@ -77,13 +77,8 @@ static int open_executor(lua_State *L)
  */
 static lpool_executor *self_executor(lua_State *L)
 {
-    lpool_executor **box = lua_touserdata(L, 1);
-    if (box && lua_getmetatable(L, 1)) {
-        bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
-        lua_pop(L, 1);
-        if (same && *box) return *box;
-    }
-    return lp_check_executor(L, 1);
+    lpool_executor *executor = lp_test_self(L, 2);
+    return executor ? executor : lp_check_executor(L, 1);
 }
 
 /* Wrap a future whose reference is given; the metatable is upvalue 1. */
@@ -145,15 +140,6 @@ static int with_label(lua_State *L)
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 1);
     return 1;
-}
-
-/* core.check_open(executor): raises if it takes no work. */
-static int check_open(lua_State *L)
-{
-    lpool_executor *executor = lp_check_executor(L, 1);
-    int status = lpool_executor_check(executor);
-    if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
-    return 0;
 }
 
 /* core.works_for(executor): whether this state is one of its workers'. */
@@ -259,9 +245,11 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"open", open_executor},    {"with_label", with_label},
-    {"check_open", check_open}, {"works_for", works_for},
-    {"shutdown", shutdown},     {NULL, NULL},
+    {"open", open_executor},
+    {"with_label", with_label},
+    {"works_for", works_for},
+    {"shutdown", shutdown},
+    {NULL, NULL},
 };
 
 void lp_open_executors(lua_State *L)

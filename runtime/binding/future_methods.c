@@ -13,13 +13,8 @@ static const char *const state_names[] = {
 /* The future at index 1, for methods with its metatable as their upvalue. */
 static lpool_future *self_future(lua_State *L)
 {
-    lpool_future **box = lua_touserdata(L, 1);
-    if (box && lua_getmetatable(L, 1)) {
-        bool same = lua_rawequal(L, -1, lua_upvalueindex(1));
-        lua_pop(L, 1);
-        if (same && *box) return *box;
-    }
-    return lp_check_future(L, 1);
+    lpool_future *future = lp_test_self(L, 1);
+    return future ? future : lp_check_future(L, 1);
 }
 
 static bool is_done(const lpool_future *future)
