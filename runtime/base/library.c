@@ -3,20 +3,23 @@
  *
  * One lock guards all. Readers come here only when a state meets a number
  * for the first time, so the lock is never hot. The bytes of an entry are a
- * block of their own: the array may move, the bytes do not.
+ * block of their own, or part of the shared file once there is one: the array
+ * may move, the bytes do not.
+ *
+ * An attached library has none of this, but a remote that does the work.
  */
 #include "base/library.h"
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/library_file.h"
+#include "base/library_remote.h"
 #include "base/lock.h"
 #include "base/status.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
-
-#define MOST_ENTRIES ((size_t)1 << 20)
-#define MOST_BYTES   ((size_t)1 << 30)
 
 typedef struct entry {
     uint8_t *bytes;
@@ -30,6 +33,8 @@ typedef struct name {
 } name;
 
 struct lp_library {
+    lp_library_remote *remote; /* NULL: not attached. Immutable after that */
+
     lp_lock lock; /* guards everything below */
     size_t total; /* bytes in all entries */
     uint64_t next_key;
@@ -38,6 +43,10 @@ struct lp_library {
     size_t entry_count;
     size_t entry_capacity;
     uint32_t *index; /* hash -> number; 0: free. Twice entry_capacity long */
+
+    bool shared;          /* there is a file, and all entries are in it */
+    lp_library_file file; /* what is kept once there is one, is only there */
+    size_t block_count;   /* the entries before: their bytes are blocks */
 
     name *names; /* open addressing, at most half full */
     size_t name_count;
@@ -49,14 +58,17 @@ lp_library *lp_library_new(void)
     lp_library *library = lp_calloc(1, sizeof(*library));
     if (!library) return NULL;
     lp_lock_init(&library->lock, LP_RANK_LIBRARY);
+    lp_library_file_init(&library->file);
     return library;
 }
 
 void lp_library_free(lp_library *library)
 {
     if (!library) return;
-    for (size_t i = 0; i < library->entry_count; i++)
+    lp_library_remote_free(library->remote);
+    for (size_t i = 0; i < library->block_count; i++)
         lp_free(library->entries[i].bytes);
+    lp_library_file_clear(&library->file);
     lp_free(library->entries);
     lp_free(library->index);
     lp_free(library->names);
@@ -106,6 +118,22 @@ static int grow_entries_locked(lp_library *library) LP_HOLDS(&library->lock)
     return LP_OK;
 }
 
+/* Copy bytes to where entry number has them. */
+static int copy_locked(lp_library *library, uint32_t number, const void *bytes,
+                       entry *copy) LP_HOLDS(&library->lock)
+{
+    if (library->shared) {
+        return lp_library_file_put(&library->file, number, bytes, copy->length,
+                                   copy->hash, &copy->bytes);
+    }
+    uint8_t *block = lp_alloc(copy->length ? copy->length : 1);
+    if (!block) return LP_NOMEM;
+    if (copy->length > 0) memcpy(block, bytes, copy->length);
+    copy->bytes = block;
+    library->block_count++;
+    return LP_OK;
+}
+
 static int keep_locked(lp_library *library, const void *bytes, size_t length,
                        uint32_t *number) LP_HOLDS(&library->lock)
 {
@@ -119,22 +147,27 @@ static int keep_locked(lp_library *library, const void *bytes, size_t length,
         *number = *found;
         return LP_OK;
     }
-    if (library->entry_count >= MOST_ENTRIES ||
-        length > MOST_BYTES - library->total)
+    if (library->entry_count >= LP_LIBRARY_MOST_ENTRIES ||
+        length > LP_LIBRARY_MOST_BYTES - library->total)
         return LP_INVALID;
 
-    uint8_t *copy = lp_alloc(length ? length : 1);
-    if (!copy) return LP_NOMEM;
-    if (length > 0) memcpy(copy, bytes, length);
-    library->entries[library->entry_count++] = (entry){copy, length, hash};
+    entry copy = {NULL, length, hash};
+    uint32_t next = (uint32_t)library->entry_count + 1;
+    status = copy_locked(library, next, bytes, &copy);
+    if (status != LP_OK) return status;
+    library->entries[library->entry_count++] = copy;
     library->total += length;
-    *found = *number = (uint32_t)library->entry_count;
+    *found = *number = next;
     return LP_OK;
 }
 
 int lp_library_keep(lp_library *library, const void *bytes, size_t length,
                     uint32_t *number)
 {
+    if (length > LP_LIBRARY_MOST_BYTES) return LP_INVALID;
+    if (length == 0) bytes = "";
+    if (library->remote)
+        return lp_library_remote_keep(library->remote, bytes, length, number);
     lp_lock_enter(&library->lock);
     int status = keep_locked(library, bytes, length, number);
     lp_lock_leave(&library->lock);
@@ -146,6 +179,8 @@ const uint8_t *lp_library_find(lp_library *library, uint32_t number,
 {
     const uint8_t *bytes = NULL;
 
+    if (library->remote)
+        return lp_library_remote_find(library->remote, number, length);
     lp_lock_enter(&library->lock);
     if (number > 0 && number <= library->entry_count) {
         bytes = library->entries[number - 1].bytes;
@@ -184,6 +219,8 @@ static int grow_names_locked(lp_library *library) LP_HOLDS(&library->lock)
 
 int lp_library_name(lp_library *library, uint64_t key, uint32_t number)
 {
+    if (library->remote)
+        return lp_library_remote_name(library->remote, key, number);
     lp_lock_enter(&library->lock);
     int status = grow_names_locked(library);
     if (status == LP_OK) {
@@ -199,6 +236,7 @@ uint32_t lp_library_named(lp_library *library, uint64_t key)
 {
     uint32_t number = 0;
 
+    if (library->remote) return lp_library_remote_named(library->remote, key);
     lp_lock_enter(&library->lock);
     if (library->name_capacity > 0 && key != 0) {
         number =
@@ -210,8 +248,80 @@ uint32_t lp_library_named(lp_library *library, uint64_t key)
 
 uint64_t lp_library_new_key(lp_library *library)
 {
+    if (library->remote) return lp_library_remote_new_key(library->remote);
     lp_lock_enter(&library->lock);
     uint64_t key = ++library->next_key;
     lp_lock_leave(&library->lock);
     return key;
+}
+
+/* Make the file and put all entries into it. */
+static int share_locked(lp_library *library) LP_HOLDS(&library->lock)
+{
+    int status = lp_library_file_create(&library->file);
+    if (status != LP_OK) return status;
+
+    for (size_t i = 0; i < library->entry_count; i++) {
+        const entry *kept = &library->entries[i];
+        uint8_t *ignored; /* the block may be borrowed, thus stays */
+        status =
+            lp_library_file_put(&library->file, (uint32_t)(i + 1), kept->bytes,
+                                kept->length, kept->hash, &ignored);
+        if (status != LP_OK) {
+            lp_library_file_clear(&library->file);
+            return status;
+        }
+    }
+    library->shared = true;
+    return LP_OK;
+}
+
+int lp_library_share(lp_library *library, int *fd)
+{
+    int status = LP_OK;
+
+    if (library->remote) return lp_library_remote_share(library->remote, fd);
+    lp_lock_enter(&library->lock);
+    if (!library->shared) status = share_locked(library);
+    if (status == LP_OK) {
+        *fd = lp_shm_reader(&library->file.shm);
+        if (*fd < 0) status = LP_SYSTEM;
+    }
+    lp_lock_leave(&library->lock);
+    return status;
+}
+
+int lp_library_attach(lp_library *library, int fd, const lp_library_link *link)
+{
+    assert(!library->remote && !library->shared && library->entry_count == 0);
+    return lp_library_remote_new(fd, link, &library->remote);
+}
+
+void lp_library_reply(lp_library *library, const lp_library_question *question,
+                      const void *bytes, size_t length,
+                      lp_library_answer *answer)
+{
+    uint32_t number = 0;
+    size_t ignored;
+    int status = LP_INVALID;
+
+    switch (question->verb) {
+    case LP_LIBRARY_KEEP:
+        if (bytes || length == 0)
+            status = lp_library_keep(library, bytes, length, &number);
+        break;
+    case LP_LIBRARY_NAME:
+        if (length == 0 && question->key != 0 &&
+            lp_library_find(library, question->number, &ignored))
+            status = lp_library_name(library, question->key, question->number);
+        break;
+    case LP_LIBRARY_NAMED:
+        if (length > 0 || question->key == 0) break;
+        number = lp_library_named(library, question->key);
+        status = LP_OK;
+        break;
+    default: /* any number can arrive */
+        break;
+    }
+    *answer = (lp_library_answer){status, status == LP_OK ? number : 0};
 }
