@@ -76,7 +76,7 @@ void lpool_attach(lpool *pool, lua_State *L)
 void lp_caller_open_worker(lua_State *L, void *argument)
 {
     const lp_identity *identity = argument;
-    lpool *pool = (lpool *)(void *)lp_executor_host(identity->executor);
+    lpool *pool = (lpool *)(void *)identity->host;
     attach(L, pool, identity);
     if (pool->config.open_state) pool->config.open_state(L);
 }
@@ -366,7 +366,7 @@ bool lp_caller_has_mail(void *what)
 int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
                    void *what, int64_t deadline)
 {
-    lp_bell *bell = &caller->pool->host.bell;
+    lp_bell *bell = caller->pool->host.bell;
     uint32_t heard = lp_bell_listen(bell);
     lp_caller_collect(L, caller);
     if (ready(what)) return LP_OK;

@@ -197,7 +197,7 @@ void lpool_executor_shutdown(lpool_executor *executor, unsigned flags)
 {
     lp_executor *inner = lp_executor_inner(executor);
     if (flags & LPOOL_STOP) {
-        lp_executor_stop(inner);
+        lp_executor_stop(inner, 0);
     } else {
         lp_executor_close(inner, (flags & LPOOL_CANCEL) != 0);
     }

@@ -153,6 +153,12 @@ int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
         return push_manual(L, task, phase, count);
     size_t length;
     const uint8_t *bytes = lp_task_outcome(task, &length);
+    if (!bytes) {
+        push_text(L, "SerializationError",
+                  "what the worker wrote as the outcome makes no sense");
+        lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
+        return LP_FAILED;
+    }
     return lp_outcome_push(L, task->executor, phase, bytes, length, count);
 }
 
@@ -191,6 +197,7 @@ const char *lpool_future_outcome_type(lua_State *L, const lpool_future *future)
     }
     size_t length;
     const uint8_t *bytes = lp_task_outcome(task, &length);
+    if (!bytes) return "table";
     lp_reader reader = {bytes, bytes + length, NULL, 0};
     return lp_decode_peek(&reader);
 }

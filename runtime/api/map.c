@@ -15,20 +15,6 @@
 
 /* ---- pieces ---- */
 
-static lp_piece *piece_at(const lpool_map *map, lp_address address)
-{
-    lp_arena *arena =
-        lp_executor_arena(map->executor, (uint32_t)(address >> LP_PLACE_BITS));
-    return lp_arena_at(arena, address & (((lp_place)1 << LP_PLACE_BITS) - 1));
-}
-
-static void return_piece(lpool_map *map, lp_address address)
-{
-    lp_arena *arena =
-        lp_executor_arena(map->executor, (uint32_t)(address >> LP_PLACE_BITS));
-    lp_arena_return(arena, address & (((lp_place)1 << LP_PLACE_BITS) - 1));
-}
-
 /* Put a piece into the heap; the room was made by hold_piece_room. */
 static void push_piece(lpool_map *map, lp_waiting_piece piece)
 {
@@ -70,24 +56,27 @@ static int make_piece_room(lpool_map *map, size_t more)
     return LP_OK;
 }
 
+/* What one look at a group works with. */
+typedef struct draining {
+    lpool_map *map;
+    uint64_t base; /* the group's first item */
+} draining;
+
+static int hold_piece(void *context, const lp_taken *piece)
+{
+    const draining *work = context;
+    if (make_piece_room(work->map, 1) != LP_OK) return LP_NOMEM;
+    push_piece(work->map,
+               (lp_waiting_piece){work->base + piece->first, *piece});
+    return LP_OK;
+}
+
 /* Take over the pieces that a group has so far. */
 static int drain_group(lpool_map *map, const lp_map_group *from)
 {
-    lp_group *group =
-        lp_table_at(&lp_executor_control(map->executor)->groups, from->number);
-    lp_address address =
-        atomic_load_explicit(&group->pieces, memory_order_relaxed);
-    if (address == 0) return LP_OK;
-    address = atomic_exchange(&group->pieces, 0);
-    while (address) {
-        lp_piece *piece = piece_at(map, address);
-        lp_address next = piece->next;
-        if (make_piece_room(map, 1) != LP_OK) return LP_NOMEM;
-        push_piece(map, (lp_waiting_piece){.first = from->base + piece->first,
-                                           .address = address});
-        address = next;
-    }
-    return LP_OK;
+    draining work = {map, from->base};
+    return lp_executor_take_pieces(map->executor, from->number, hold_piece,
+                                   &work);
 }
 
 /* Drop groups from the front whose items have all been taken. */
@@ -121,20 +110,19 @@ static bool open_piece(lpool_map *map)
     if (map->waiting_count == 0) return false;
     if (map->ordered && map->waiting[0].first != map->next) return false;
     lp_waiting_piece chosen = pop_piece(map);
-    lp_piece *piece = piece_at(map, chosen.address);
-    map->current = chosen.address;
-    map->current_form = piece->form;
+    map->current = chosen.piece.address;
+    map->current_form = chosen.piece.form;
     map->current_item = chosen.first;
-    map->current_end = chosen.first + piece->count;
-    map->cursor = (const uint8_t *)(piece + 1);
-    map->limit = map->cursor + piece->length;
+    map->current_end = chosen.first + chosen.piece.count;
+    map->cursor = chosen.piece.bytes;
+    map->limit = map->cursor + chosen.piece.length;
     return true;
 }
 
 static void close_piece(lpool_map *map)
 {
     if (!map->current) return;
-    return_piece(map, map->current);
+    lp_executor_drop_piece(map->executor, map->current);
     map->current = 0;
 }
 
@@ -164,12 +152,9 @@ bool lp_map_is_stuck(lpool_map *map)
 {
     for (size_t i = 0; i < map->group_count; i++) {
         lp_map_group *from = &map->groups[map->first_group + i];
-        lp_group *group = lp_table_at(
-            &lp_executor_control(map->executor)->groups, from->number);
-        /* Remaining first: then no piece can come after it is zero. */
         if (from->taken < from->count) {
-            bool ended = atomic_load(&group->remaining) == 0;
-            if (!ended || atomic_load(&group->pieces) != 0) return false;
+            if (!lp_executor_group_is_over(map->executor, from->number))
+                return false;
             if (map->ordered) return true;
         }
     }
@@ -205,6 +190,10 @@ static int push_item(lua_State *L, lpool_map *map, uint64_t *number, int *count)
             memcpy(&header, map->cursor, sizeof(header));
             bytes = map->cursor + 8;
             length = (size_t)(header / 4);
+            if (length > (size_t)(map->limit - bytes)) {
+                header = LP_ITEM_LOST; /* a process wrote nonsense */
+                length = 0;
+            }
             map->cursor = bytes + length;
         }
         static const lp_phase phases[] = {LP_FINISHED, LP_RAISED, LP_LOST,
@@ -257,13 +246,11 @@ static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
 {
     lp_map_group *from = group_of(map, map->next);
     if (!from) return LP_OK;
-    lp_group *group =
-        lp_table_at(&lp_executor_control(map->executor)->groups, from->number);
+    lp_group *group = lp_executor_group(map->executor, from->number);
     if (!map->ordered || caller->mailbox.count > 0) {
         for (size_t i = 0; i < map->group_count; i++) {
-            lp_group *one =
-                lp_table_at(&lp_executor_control(map->executor)->groups,
-                            map->groups[map->first_group + i].number);
+            lp_group *one = lp_executor_group(
+                map->executor, map->groups[map->first_group + i].number);
             atomic_fetch_or(&one->state, LP_NOTIFY);
         }
         return lp_caller_wait(L, caller, is_ready_for_wait, map, deadline);
@@ -316,7 +303,7 @@ void lpool_map_close(lpool_map *map, bool cancel)
     if (!map->executor) return;
     if (!map->reading) close_piece(map);
     while (map->waiting_count > 0)
-        return_piece(map, pop_piece(map).address);
+        lp_executor_drop_piece(map->executor, pop_piece(map).piece.address);
     for (size_t i = 0; i < map->group_count; i++)
         lp_executor_drop_group(
             map->executor, map->groups[map->first_group + i].number, cancel);

@@ -64,15 +64,15 @@ static int make_group_room(lpool_map *map)
 }
 
 /* Move the gathered handles to the group. */
-static int move_handles(lpool_map *map, lp_group *group)
+static int move_handles(lpool_map *map, lp_load *load)
 {
     lp_buffer *items = &map->items;
     if (items->handle_count == 0) return LP_OK;
-    group->handles = lp_alloc(sizeof(*group->handles));
-    if (!group->handles) return LP_NOMEM;
-    group->handles->next = NULL;
-    group->handles->items = items->handles;
-    group->handles->count = items->handle_count;
+    load->handles = lp_alloc(sizeof(*load->handles));
+    if (!load->handles) return LP_NOMEM;
+    load->handles->next = NULL;
+    load->handles->items = items->handles;
+    load->handles->count = items->handle_count;
     items->handles = NULL;
     items->handle_count = items->handle_capacity = 0;
     return LP_OK;
@@ -97,16 +97,15 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
     if (make_group_room(map) != LP_OK) return LP_NOMEM;
     int status = lp_executor_new_group(map->executor, &number);
     if (status != LP_OK) return status;
-    lp_group *group =
-        lp_table_at(&lp_executor_control(map->executor)->groups, number);
-    group->serial = map->serial;
-    group->chunk = map->chunk;
-    group->form = form;
-    group->assigns = map->assigns;
-    group->first = first;
-    group->step = step;
+    lp_load *load = lp_executor_load(map->executor, number);
+    load->serial = map->serial;
+    load->chunk = map->chunk;
+    load->form = form;
+    load->assigns = map->assigns;
+    load->first = first;
+    load->step = step;
     status = lp_executor_fill_group(map->executor, number, content);
-    if (status == LP_OK) status = move_handles(map, group);
+    if (status == LP_OK) status = move_handles(map, load);
     if (status == LP_OK)
         status = lp_executor_queue_group(map->executor, number, count);
     if (status != LP_OK) {

@@ -18,10 +18,10 @@ typedef struct lp_map_group {
     uint64_t base;  /* its first item */
 } lp_map_group;
 
-/* A piece that is here and not yet read. */
+/* A piece that is here and not yet read; its first item in the whole map. */
 typedef struct lp_waiting_piece {
     uint64_t first;
-    lp_address address;
+    lp_taken piece;
 } lp_waiting_piece;
 
 /* Used by one thread. */
@@ -55,8 +55,8 @@ struct lpool_map {
     size_t waiting_room;
 
     /* The piece in reading. */
-    lp_address current;
-    uint32_t current_form;
+    lp_address current; /* 0: none */
+    lp_form current_form;
     uint64_t current_item;
     uint64_t current_end;
     const uint8_t *cursor;

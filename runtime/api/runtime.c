@@ -72,9 +72,10 @@ int lpool_open(const lpool_config *config, lpool **out)
     if (!config || config->size != sizeof(*config) || !out) return LP_INVALID;
     lpool *pool = lp_calloc(1, sizeof(*pool));
     if (!pool) return LP_NOMEM;
-    if (lp_host_init(&pool->host) != LP_OK) {
+    int status = lp_host_init(&pool->host);
+    if (status != LP_OK) {
         lp_free(pool);
-        return LP_NOMEM;
+        return status;
     }
     lp_lock_init(&pool->lock, LP_RANK_POOL);
     pool->config = *config;
@@ -108,13 +109,13 @@ void lpool_close(lpool *pool)
     lp_host *host = &pool->host;
     lp_executor_release(pool->manual);
     for (;;) {
-        uint32_t heard = lp_bell_listen(&host->bell);
+        uint32_t heard = lp_bell_listen(host->bell);
         bool busy = false;
         lp_host_each(host, close_executor, &busy);
         lp_host_collect(host, NULL, NULL);
         lp_host_reap(host);
         if (!busy) break;
-        (void)lp_bell_sleep(&host->bell, heard, LP_NEVER);
+        (void)lp_bell_sleep(host->bell, heard, LP_NEVER);
     }
     /* References are left if finalizers made objects while a state closed. */
     lp_host_free_executors(host);
@@ -160,11 +161,7 @@ lp_executor *lp_pool_manual(lpool *pool)
             .max_workers = 1,
         };
         lp_executor *executor = NULL;
-        if (lp_executor_open(&config, &executor) == LP_OK &&
-            lp_executor_use_arena(executor, 0) != LP_OK) {
-            lp_executor_release(executor);
-            executor = NULL;
-        }
+        (void)lp_executor_open(&config, &executor);
         pool->manual = executor;
     }
     lp_executor *manual = pool->manual;

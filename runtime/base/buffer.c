@@ -89,7 +89,7 @@ int lp_buffer_grow(lp_buffer *buffer, size_t extra)
     if (capacity < needed) capacity = needed;
     if (capacity < SMALLEST) capacity = SMALLEST;
 
-    if (buffer->memory && capacity >= LP_BUFFER_LARGE)
+    if (buffer->memory && capacity >= buffer->memory->from)
         return grow_in_memory(buffer, capacity);
 
     uint8_t *bytes = lp_realloc(buffer->bytes, capacity);

@@ -34,9 +34,10 @@ typedef struct lp_memory {
     int (*take)(void *owner, size_t size, uint64_t *place, void **bytes);
     void (*drop)(void *owner, uint64_t place);
     void *owner;
+    size_t from; /* buffers use it from this size on */
 } lp_memory;
 
-/* Buffers that have such a memory use it from this size on. */
+/* A sensible size from which to use such a memory. */
 #define LP_BUFFER_LARGE ((size_t)64 << 10)
 
 typedef struct lp_buffer {

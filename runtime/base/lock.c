@@ -70,8 +70,8 @@ int lp_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
         limit = &until;
     }
     /* WAIT_BITSET takes an absolute time on the monotonic clock. */
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
-                          limit, NULL, FUTEX_BITSET_MATCH_ANY);
+    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, limit,
+                          NULL, FUTEX_BITSET_MATCH_ANY);
     if (result == 0 || errno == EAGAIN) return LP_OK;
     if (errno == ETIMEDOUT) return LP_TIMEOUT;
     return LP_INTERRUPTED;
@@ -80,7 +80,7 @@ int lp_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 static void wake(_Atomic uint32_t *word, int count)
 {
     /* Nothing can fail here but a bad address, which cannot be. */
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
 }
 
 void lp_unpark_one(_Atomic uint32_t *word)

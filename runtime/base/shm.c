@@ -45,7 +45,7 @@ int lp_shm_create(lp_shm *shm, const char *name, size_t base_size)
     shm->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (shm->fd < 0) return LP_SYSTEM;
     shm->writable = true;
-    shm->end = round_up(base_size);
+    shm->end = shm->size = round_up(base_size);
     int status = LP_SYSTEM;
     if (ftruncate(shm->fd, (off_t)shm->end) == 0 &&
         fcntl(shm->fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0)
@@ -62,8 +62,8 @@ int lp_shm_open(lp_shm *shm, int fd, size_t base_size, bool writable)
     struct stat about;
     int status = LP_SYSTEM;
     uint64_t size = round_up(base_size);
-    if (fstat(fd, &about) == 0 && (uint64_t)about.st_size >= size)
-        status = map_base(shm, (size_t)size);
+    if (fstat(fd, &about) == 0) shm->end = shm->size = (uint64_t)about.st_size;
+    if (shm->size >= size) status = map_base(shm, (size_t)size);
     if (status != LP_OK) lp_shm_clear(shm);
     return status;
 }
@@ -86,7 +86,10 @@ int lp_shm_extend(lp_shm *shm, size_t size, uint64_t *offset)
 {
     uint64_t end = shm->end + round_up(size);
     if (end < shm->end || end > INT64_MAX) return LP_NOMEM;
-    if (ftruncate(shm->fd, (off_t)end) != 0) return LP_NOMEM;
+    if (end > shm->size) {
+        if (ftruncate(shm->fd, (off_t)end) != 0) return LP_NOMEM;
+        shm->size = end;
+    }
     *offset = shm->end;
     shm->end = end;
     return LP_OK;

@@ -20,7 +20,9 @@ typedef struct lp_shm {
     bool writable;
     uint8_t *base; /* the first base_size bytes */
     size_t base_size;
-    uint64_t end; /* the maker's: bytes in use, and more from here */
+    /* The maker's: bytes in use, and bytes that the file has. */
+    uint64_t end;
+    uint64_t size;
 } lp_shm;
 
 /* No file. All zeroes is something else. */

@@ -33,14 +33,14 @@ typedef enum lp_slot {
 
 typedef struct lp_codec {
     lp_codec_config config;
-    const void *globals;               /* the table of globals */
-    struct lp_encoder *spare;          /* NULL while it is in use */
+    const void *globals;         /* the table of globals */
+    struct lp_encoder *spare;    /* NULL while it is in use */
     struct lp_encoder *anchored; /* the one in LP_SLOT_ENCODER */
-    bool closed;                       /* the state is being closed */
-    bool has_sent_globals;             /* LP_SLOT_SENT is not empty */
-    uint32_t kept_paths; /* library number of what LP_SLOT_PATHS has */
-    uint32_t set_paths;  /* library number of the paths last set */
-    uint64_t calls;      /* of encode and decode, so far */
+    bool closed;                 /* the state is being closed */
+    bool has_sent_globals;       /* LP_SLOT_SENT is not empty */
+    uint32_t kept_paths;         /* library number of what LP_SLOT_PATHS has */
+    uint32_t set_paths;          /* library number of the paths last set */
+    uint64_t calls;              /* of encode and decode, so far */
 
     /* See intake.c: memory that the collector has not accounted for. */
     size_t owed;

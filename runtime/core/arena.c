@@ -11,8 +11,13 @@
  *
  * Classes are four to a doubling, so at most a fifth of a block is wasted.
  * A freed block waits in its class for the next of its size. A block too
- * large for a segment gets one for itself; of those, a few are kept, since
- * fresh pages cost more than copying, and the rest goes back to the system.
+ * large for a segment gets one for itself; when it is freed a few keep their
+ * pages, since fresh pages cost more than copying, and the rest give them
+ * back to the system.
+ *
+ * In a memory file the head says where each segment lies, so that another
+ * process maps a segment when it is first given a place in it. A segment
+ * stays where it is for ever, so no view of it is ever out of date.
  */
 #include "core/arena.h"
 
@@ -38,6 +43,9 @@
 #define GROUPS      256u
 #define OFFSET_BITS LP_PLACE_OFFSET_BITS
 #define CLASSES     160u
+#define KEPT        0x80000000u /* in header.segment: counted in kept_large */
+
+static_assert(GROUPS * GROUP_SIZE == LP_ARENA_SEGMENTS, "as the head has room");
 
 /* In front of each block; a block's place is that of the byte after it. */
 typedef struct header {
@@ -48,28 +56,50 @@ typedef struct header {
 
 static_assert(sizeof(header) == 16, "blocks stay aligned to 16");
 
+/* A segment as this process sees it. */
 typedef struct segment {
-    _Atomic(uint8_t *) memory;
-    size_t size;
+    _Atomic(uint8_t *) memory; /* NULL: not there, or not mapped yet */
+    _Atomic size_t size;
 } segment;
 
-/* What an arena has from its first block on: most workers' never have one. */
-typedef struct parts {
-    _Atomic(segment *) groups[GROUPS]; /* grow only; read by anyone */
-
-    /* The writer's. */
+/* The writer's books. */
+typedef struct arena_books {
     uint32_t segments; /* numbers given out; 1 is the first */
     uint32_t current;  /* the segment that small blocks are cut from */
     size_t cut;        /* bytes of it in use */
     size_t next_size;  /* of the next shared segment */
-    size_t kept_large; /* bytes in free blocks with own segments */
-    lp_place spare;    /* numbers of unmapped segments, as places */
+    size_t kept_large; /* bytes in free large blocks that have their pages */
+    uint64_t end;      /* of the file */
     lp_place free[CLASSES];
+} arena_books;
+
+/* What an arena has from its first block on: most workers' never have one. */
+typedef struct parts {
+    _Atomic(segment *) groups[GROUPS]; /* grow only; read by anyone */
+    arena_books books;                 /* unless they are in the file */
 } parts;
+
+/* Where a segment is in its file. */
+typedef struct arena_extent {
+    _Atomic uint64_t offset;
+    _Atomic uint64_t size;
+} arena_extent;
+
+/* The first bytes of an arena's file. */
+typedef struct arena_head {
+    _Atomic uint64_t returned;
+    arena_books books;
+} arena_head;
+
+static_assert(sizeof(arena_head) <= 4096 && sizeof(arena_extent) == 16,
+              "as it says");
 
 struct lp_arena {
     _Atomic(parts *) parts;    /* NULL before the first block */
     _Atomic uint64_t returned; /* list of blocks that came home */
+    lp_shm *file;              /* NULL: private memory */
+    arena_head *head;          /* in the file; NULL: books are private */
+    arena_extent *extents;     /* in the file, by number */
 };
 
 /* The least class whose blocks hold size bytes, header included. */
@@ -95,27 +125,61 @@ lp_arena *lp_arena_new(void)
     return lp_calloc(1, sizeof(lp_arena));
 }
 
+lp_arena *lp_arena_open(lp_shm *file, size_t begin, bool private_books)
+{
+    lp_arena *arena = lp_arena_new();
+    if (!arena) return NULL;
+    arena->file = file;
+    if (!private_books)
+        arena->head = (arena_head *)(void *)(file->base + begin);
+    arena->extents = (arena_extent *)(void *)(file->base + begin + 4096);
+    return arena;
+}
+
 static parts *parts_of(const lp_arena *arena)
 {
     /* Acquire; pairs with the release in make_parts. */
     return atomic_load_explicit(&arena->parts, memory_order_acquire);
 }
 
+/* Have parts. Two readers may come here at once. */
 static int make_parts(lp_arena *arena)
 {
+    parts *none = NULL;
     parts *made = lp_calloc(1, sizeof(*made));
     if (!made) return LP_NOMEM;
-    made->next_size = FIRST_SEGMENT;
-    atomic_store_explicit(&arena->parts, made, memory_order_release);
+    made->books.next_size = FIRST_SEGMENT;
+    if (!atomic_compare_exchange_strong(&arena->parts, &none, made))
+        lp_free(made);
     return LP_OK;
 }
 
-static segment *segment_of(const lp_arena *arena, uint32_t number)
+static arena_books *books_of(lp_arena *arena)
 {
-    /* Acquire; pairs with the release in new_segment. */
-    segment *group = atomic_load_explicit(
-        &parts_of(arena)->groups[number >> GROUP_BITS], memory_order_acquire);
-    return &group[number & (GROUP_SIZE - 1)];
+    return arena->head ? &arena->head->books : &parts_of(arena)->books;
+}
+
+static _Atomic uint64_t *returned_of(lp_arena *arena)
+{
+    return arena->head ? &arena->head->returned : &arena->returned;
+}
+
+/* The view of a segment, made if it is not there; NULL: no memory. */
+static segment *segment_of(lp_arena *arena, uint32_t number)
+{
+    _Atomic(segment *) *group = &parts_of(arena)->groups[number >> GROUP_BITS];
+    /* Acquire; pairs with the exchange below. */
+    segment *found = atomic_load_explicit(group, memory_order_acquire);
+    if (!found) {
+        segment *made = lp_calloc(GROUP_SIZE, sizeof(*made));
+        if (!made) return NULL;
+        if (atomic_compare_exchange_strong(group, &found, made)) {
+            found = made;
+        } else {
+            lp_free(made);
+        }
+    }
+    return &found[number & (GROUP_SIZE - 1)];
 }
 
 void lp_arena_free(lp_arena *arena)
@@ -125,8 +189,12 @@ void lp_arena_free(lp_arena *arena)
     for (uint32_t i = 0; own && i < GROUPS; i++) {
         segment *group = atomic_load(&own->groups[i]);
         for (uint32_t j = 0; group && j < GROUP_SIZE; j++) {
-            if (atomic_load(&group[j].memory))
-                munmap(atomic_load(&group[j].memory), group[j].size);
+            uint8_t *memory = atomic_load(&group[j].memory);
+            if (arena->file) {
+                lp_shm_unmap(arena->file, memory, group[j].size);
+            } else if (memory) {
+                munmap(memory, group[j].size);
+            }
         }
         lp_free(group);
     }
@@ -134,15 +202,64 @@ void lp_arena_free(lp_arena *arena)
     lp_free(arena);
 }
 
-void *lp_arena_at(const lp_arena *arena, lp_place place)
+/* Map a segment that another process has made; false if there is none. */
+static bool map_segment(lp_arena *arena, segment *where, uint32_t number)
 {
-    const segment *where = segment_of(arena, (uint32_t)(place >> OFFSET_BITS));
-    uint8_t *memory =
-        atomic_load_explicit(&where->memory, memory_order_relaxed);
-    return memory + (place & (((lp_place)1 << OFFSET_BITS) - 1));
+    if (!arena->file) return false;
+    arena_extent *extent = &arena->extents[number];
+    uint64_t offset = atomic_load(&extent->offset);
+    uint64_t size = atomic_load(&extent->size);
+    if (offset == 0 || size == 0 || size > (uint64_t)1 << OFFSET_BITS)
+        return false;
+    uint8_t *mapped = lp_shm_map(arena->file, offset, (size_t)size);
+    if (!mapped) return false;
+    uint8_t *none = NULL;
+    where->size = (size_t)size; /* the same for all who come here */
+    if (!atomic_compare_exchange_strong(&where->memory, &none, mapped))
+        lp_shm_unmap(arena->file, mapped, (size_t)size);
+    return true;
 }
 
-static header *header_of(const lp_arena *arena, lp_place place)
+void *lp_arena_check(lp_arena *arena, lp_place place, uint64_t length)
+{
+    uint64_t number = place >> OFFSET_BITS;
+    uint64_t offset = place & (((lp_place)1 << OFFSET_BITS) - 1);
+    if (number == 0 || number >= LP_ARENA_SEGMENTS || offset % 16 != 0 ||
+        offset < sizeof(header))
+        return NULL;
+    if (!parts_of(arena) && make_parts(arena) != LP_OK) return NULL;
+    segment *where = segment_of(arena, (uint32_t)number);
+    if (!where) return NULL;
+    uint8_t *memory =
+        atomic_load_explicit(&where->memory, memory_order_acquire);
+    if (!memory) {
+        if (!map_segment(arena, where, (uint32_t)number)) return NULL;
+        memory = atomic_load(&where->memory);
+    }
+    if (offset > where->size || length > where->size - offset) return NULL;
+    return memory + offset;
+}
+
+void *lp_arena_at(lp_arena *arena, lp_place place)
+{
+    parts *own = parts_of(arena);
+    segment *group =
+        own ? atomic_load_explicit(
+                  &own->groups[place >> (OFFSET_BITS + GROUP_BITS)],
+                  memory_order_acquire)
+            : NULL;
+    if (group) {
+        segment *where = &group[(place >> OFFSET_BITS) & (GROUP_SIZE - 1)];
+        /* Acquire; pairs with map_segment. */
+        uint8_t *memory =
+            atomic_load_explicit(&where->memory, memory_order_acquire);
+        if (memory)
+            return memory + (place & (((lp_place)1 << OFFSET_BITS) - 1));
+    }
+    return lp_arena_check(arena, place, 0); /* maps it */
+}
+
+static header *header_of(lp_arena *arena, lp_place place)
 {
     return (header *)lp_arena_at(arena, place) - 1;
 }
@@ -152,46 +269,60 @@ static lp_place make_place(uint32_t number, size_t offset)
     return ((lp_place)number << OFFSET_BITS) | offset;
 }
 
-/* Map size bytes as a segment; gives its number. */
+/* Fresh memory for a segment: at offset, if it is in a file. */
+static uint8_t *take_memory(lp_arena *arena, size_t size, uint64_t *offset)
+{
+    if (!arena->file) {
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) return NULL;
+        if (size >= HUGE_PAGES) (void)madvise(memory, size, MADV_HUGEPAGE);
+        return memory;
+    }
+    arena_books *books = books_of(arena);
+    if (arena->file->end < books->end) arena->file->end = books->end;
+    if (lp_shm_extend(arena->file, size, offset) != LP_OK) return NULL;
+    books->end = arena->file->end;
+    return lp_shm_map(arena->file, *offset, size);
+}
+
+/* Have a segment of size bytes; gives its number. */
 static int new_segment(lp_arena *arena, size_t size, uint32_t *number)
 {
-    parts *own = parts_of(arena);
-    uint32_t chosen = (uint32_t)(own->spare >> OFFSET_BITS);
-    if (chosen == 0) chosen = own->segments + 1;
-    if (chosen >= GROUPS * GROUP_SIZE) return LP_NOMEM;
-
-    uint32_t index = chosen >> GROUP_BITS;
-    if (!atomic_load(&own->groups[index])) {
-        segment *group = lp_calloc(GROUP_SIZE, sizeof(*group));
-        if (!group) return LP_NOMEM;
-        atomic_store_explicit(&own->groups[index], group, memory_order_release);
-    }
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) return LP_NOMEM;
-    if (size >= HUGE_PAGES) (void)madvise(memory, size, MADV_HUGEPAGE);
-
+    arena_books *books = books_of(arena);
+    uint32_t chosen = books->segments + 1;
+    if (chosen >= LP_ARENA_SEGMENTS) return LP_NOMEM;
     segment *where = segment_of(arena, chosen);
-    if (own->spare) {
-        own->spare = (lp_place)where->size; /* the next spare number */
-    } else {
-        own->segments = chosen;
-    }
+    if (!where) return LP_NOMEM;
+    uint64_t offset = 0;
+    uint8_t *memory = take_memory(arena, size, &offset);
+    if (!memory) return LP_NOMEM;
+    books->segments = chosen;
     where->size = size;
     atomic_store(&where->memory, memory);
+    if (arena->file) {
+        atomic_store(&arena->extents[chosen].offset, offset);
+        atomic_store(&arena->extents[chosen].size, size);
+    }
     *number = chosen;
     return LP_OK;
 }
 
-/* Unmap the segment of a large block and remember that its number is free. */
-static void end_segment(lp_arena *arena, uint32_t number)
+/*
+ * Give the pages of a large free block back to the system; the block stays
+ * in the list of its class. Only its header's page keeps its content.
+ */
+static void empty_segment(lp_arena *arena, uint32_t number)
 {
-    parts *own = parts_of(arena);
     segment *where = segment_of(arena, number);
-    munmap(atomic_load(&where->memory), where->size);
-    atomic_store(&where->memory, NULL);
-    where->size = (size_t)own->spare;
-    own->spare = make_place(number, 0);
+    const size_t page = 4096;
+    if (arena->file) {
+        lp_shm_punch(arena->file, arena->extents[number].offset + page,
+                     where->size - page);
+    } else {
+        (void)madvise(atomic_load(&where->memory) + page, where->size - page,
+                      MADV_DONTNEED);
+    }
 }
 
 /* A block with a segment of its own. */
@@ -210,10 +341,15 @@ static int alloc_large(lp_arena *arena, uint32_t class, lp_place *place)
 /* Cut a block off the current segment, or off a new one. */
 static int alloc_small(lp_arena *arena, uint32_t class, lp_place *place)
 {
-    parts *own = parts_of(arena);
+    arena_books *own = books_of(arena);
     size_t size = class_size(class);
-    bool fits = own->current != 0 &&
-                segment_of(arena, own->current)->size - own->cut >= size;
+    bool fits = false;
+    if (own->current != 0) {
+        /* A new writer of an old arena has not seen the segment yet. */
+        if (!lp_arena_check(arena, make_place(own->current, 16), 0))
+            return LP_NOMEM;
+        fits = segment_of(arena, own->current)->size - own->cut >= size;
+    }
     if (!fits) {
         while (own->next_size < 4 * size)
             own->next_size *= 2;
@@ -235,9 +371,9 @@ static int alloc_small(lp_arena *arena, uint32_t class, lp_place *place)
 /* Put what came home since the last look into the classes. */
 static void collect_returned(lp_arena *arena)
 {
-    if (atomic_load_explicit(&arena->returned, memory_order_relaxed) == 0)
-        return;
-    lp_place place = atomic_exchange(&arena->returned, 0);
+    _Atomic uint64_t *list = returned_of(arena);
+    if (atomic_load_explicit(list, memory_order_relaxed) == 0) return;
+    lp_place place = atomic_exchange(list, 0);
     while (place) {
         lp_place next = atomic_load(&header_of(arena, place)->next);
         lp_arena_drop(arena, place);
@@ -245,11 +381,20 @@ static void collect_returned(lp_arena *arena)
     }
 }
 
+/* A free large block is taken: its pages are not kept any more. */
+static void uncount_kept(arena_books *own, header *head)
+{
+    if (!(head->segment & KEPT)) return;
+    head->segment &= ~KEPT;
+    own->kept_large -= class_size(head->class);
+}
+
 int lp_arena_alloc(lp_arena *arena, size_t size, lp_place *place)
 {
     if (size > (size_t)1 << 35) return LP_NOMEM;
     if (!parts_of(arena) && make_parts(arena) != LP_OK) return LP_NOMEM;
-    parts *own = parts_of(arena);
+    arena_books *own = books_of(arena);
+    if (own->next_size == 0) own->next_size = FIRST_SEGMENT;
     uint32_t class = class_of(size + sizeof(header));
     assert(class < CLASSES);
 
@@ -259,8 +404,7 @@ int lp_arena_alloc(lp_arena *arena, size_t size, lp_place *place)
         header *head = header_of(arena, found);
         own->free[class] =
             atomic_load_explicit(&head->next, memory_order_relaxed);
-        if (class_size(class) >= OWN_SEGMENT)
-            own->kept_large -= class_size(class);
+        if (class_size(class) >= OWN_SEGMENT) uncount_kept(own, head);
         *place = found;
         return LP_OK;
     }
@@ -272,15 +416,16 @@ int lp_arena_alloc(lp_arena *arena, size_t size, lp_place *place)
 void lp_arena_drop(lp_arena *arena, lp_place place)
 {
     if (!place) return;
-    parts *own = parts_of(arena);
+    arena_books *own = books_of(arena);
     header *head = header_of(arena, place);
     size_t size = class_size(head->class);
     if (size >= OWN_SEGMENT) {
         if (own->kept_large + size > KEPT_LARGE) {
-            end_segment(arena, head->segment);
-            return;
+            empty_segment(arena, head->segment);
+        } else {
+            own->kept_large += size;
+            head->segment |= KEPT;
         }
-        own->kept_large += size;
     }
     atomic_store_explicit(&head->next, own->free[head->class],
                           memory_order_relaxed);
@@ -291,10 +436,11 @@ void lp_arena_return(lp_arena *arena, lp_place place)
 {
     if (!place) return;
     header *head = header_of(arena, place);
-    lp_place first = atomic_load(&arena->returned);
+    _Atomic uint64_t *list = returned_of(arena);
+    lp_place first = atomic_load(list);
     do {
         atomic_store(&head->next, first);
-    } while (!atomic_compare_exchange_weak(&arena->returned, &first, place));
+    } while (!atomic_compare_exchange_weak(list, &first, place));
 }
 
 static int take(void *owner, size_t size, lp_place *place, void **bytes)
@@ -311,5 +457,5 @@ static void drop(void *owner, lp_place place)
 
 lp_memory lp_arena_memory(lp_arena *arena)
 {
-    return (lp_memory){take, drop, arena};
+    return (lp_memory){take, drop, arena, LP_BUFFER_LARGE};
 }

@@ -34,31 +34,44 @@ static void drop_block(void *owner, lp_place place)
     lp_executor_release(executor);
 }
 
+/* Queue, tables and arena, private or in files. */
+static int open_memory(lp_executor *executor)
+{
+    lp_memory_files *files = NULL;
+    if (executor->is_shared) {
+        int status = lp_memory_files_make(&executor->files);
+        if (status != LP_OK) return status;
+        files = &executor->files;
+    }
+    return lp_control_make(&executor->control, files, executor->host->bell);
+}
+
 int lp_executor_open(const lp_executor_config *config, lp_executor **out)
 {
     lp_executor *executor = lp_calloc(1, sizeof(*executor));
     if (!executor) return LP_NOMEM;
-    lp_control *control = &executor->control;
-    lp_table_init(&control->slots, sizeof(lp_slot));
-    lp_table_init(&control->cells, sizeof(lp_cell));
-    lp_table_init(&control->groups, sizeof(lp_group));
-    lp_table_init(&control->records, sizeof(lp_record));
     lp_table_init(&executor->tasks, sizeof(lp_task));
-    control->bell = &config->host->bell;
-    control->parcels = lp_arena_new();
+    lp_table_init(&executor->accounts, sizeof(lp_account));
+    lp_table_init(&executor->outcomes, sizeof(lp_outcomes));
     lp_lock_init(&executor->lock, LP_RANK_EXECUTOR);
     executor->host = config->host;
     executor->kind = config->kind;
     executor->max_workers = config->max_workers;
+    executor->is_shared = config->is_shared;
+    lp_shm_init(&executor->files.host);
+    lp_shm_init(&executor->files.words);
     executor->alive = lp_calloc(config->max_workers, sizeof(uint8_t));
-    executor->arenas = lp_calloc(config->max_workers, sizeof(lp_arena *));
-    executor->memory = (lp_memory){take_block, drop_block, executor};
+    executor->arena_of = lp_calloc(config->max_workers, sizeof(uint32_t));
+    executor->memory =
+        (lp_memory){take_block, drop_block, executor, LP_BUFFER_LARGE};
     atomic_init(&executor->owners, 1);
     lp_list_init(&executor->in_host);
-    if (lp_queue_init(&control->queue) != LP_OK || !control->parcels ||
-        !executor->alive || !executor->arenas) {
+    int status = open_memory(executor);
+    if (status == LP_OK && (!executor->alive || !executor->arena_of))
+        status = LP_NOMEM;
+    if (status != LP_OK) {
         lp_executor_free(executor);
-        return LP_NOMEM;
+        return status;
     }
     executor->self = config->self;
     lp_lock_enter(&config->host->lock);
@@ -107,26 +120,47 @@ bool lp_executor_is_unused(lp_executor *executor)
 
 void lp_executor_free(lp_executor *executor)
 {
-    lp_control *control = &executor->control;
     if (executor->self) {
         executor->kind->join(executor->self);
         executor->kind->free(executor->self);
     }
-    for (uint32_t i = 0; executor->arenas && i < executor->max_workers; i++)
-        lp_arena_free(executor->arenas[i]);
-    lp_free(executor->arenas);
+    lp_executor_clear_arenas(executor);
+    for (uint32_t i = 0; i < executor->accounts.count; i++) {
+        lp_account *account = lp_table_at(&executor->accounts, i);
+        lp_spans_clear(&account->spans);
+    }
+    lp_free(executor->arena_of);
     lp_free(executor->alive);
     lp_free(executor->free_groups);
     lp_free(executor->broken);
     lp_table_clear(&executor->tasks);
-    lp_table_clear(&control->records);
-    lp_table_clear(&control->groups);
-    lp_table_clear(&control->cells);
-    lp_table_clear(&control->slots);
-    lp_arena_free(control->parcels);
-    lp_queue_clear(&control->queue);
+    lp_table_clear(&executor->accounts);
+    lp_control_clear(&executor->control,
+                     executor->is_shared ? &executor->files : NULL);
+    lp_memory_files_clear(&executor->files);
     lp_lock_clear(&executor->lock);
     lp_free(executor);
+}
+
+const lp_memory_files *lp_executor_files(const lp_executor *executor)
+{
+    return &executor->files;
+}
+
+int lp_executor_keep_setup(lp_executor *executor, const void *bytes,
+                           size_t length)
+{
+    lp_place place;
+    lp_layout *layout = executor->control.layout;
+    lp_lock_enter(&executor->lock);
+    int status = lp_arena_alloc(executor->control.parcels, length, &place);
+    if (status == LP_OK) {
+        memcpy(lp_arena_at(executor->control.parcels, place), bytes, length);
+        layout->setup = place;
+        layout->setup_length = length;
+    }
+    lp_lock_leave(&executor->lock);
+    return status;
 }
 
 lp_control *lp_executor_control(lp_executor *executor)
@@ -144,17 +178,6 @@ void *lp_executor_self(const lp_executor *executor)
     return executor->self;
 }
 
-int lp_executor_use_arena(lp_executor *executor, uint32_t worker)
-{
-    if (!executor->arenas[worker]) executor->arenas[worker] = lp_arena_new();
-    return executor->arenas[worker] ? LP_OK : LP_NOMEM;
-}
-
-lp_arena *lp_executor_arena(lp_executor *executor, uint32_t worker)
-{
-    return executor->arenas[worker];
-}
-
 uint32_t lp_executor_max_workers(const lp_executor *executor)
 {
     return executor->max_workers;
@@ -170,8 +193,7 @@ bool lp_executor_is_serial(const lp_executor *executor)
 int lp_executor_check_locked(lp_executor *executor)
 {
     if (executor->broken) return LP_BROKEN;
-    return atomic_load(&executor->control.mode) == LP_MODE_OPEN ? LP_OK
-                                                                : LP_CLOSED;
+    return executor->mode == LP_MODE_OPEN ? LP_OK : LP_CLOSED;
 }
 
 int lp_executor_check(lp_executor *executor)
@@ -248,21 +270,30 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     return LP_OK;
 }
 
+/* Put a task into the inbox of the worker that it is sent to. */
+void lp_executor_send_locked(lp_executor *executor, lp_task *task)
+{
+    lp_record *record = lp_table_at(&executor->control.records, task->sent - 1);
+    lp_cell *cell = lp_task_cell(task);
+    uint32_t first = atomic_load(&record->inbox);
+    do {
+        atomic_store(&cell->next, first);
+    } while (!atomic_compare_exchange_weak(&record->inbox, &first,
+                                           task->number + 1));
+}
+
 /* The task is complete: queue it, or send it to one worker. */
-static int accept_locked(lp_executor *executor, lp_task *task,
-                         lp_record *record) LP_HOLDS(&executor->lock)
+static int accept_locked(lp_executor *executor, lp_task *task)
+    LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
     lp_cell *cell = lp_task_cell(task);
     /* Release: whoever claims the cell sees the slot. */
     atomic_store_explicit(&cell->state, LP_PENDING | LP_QUEUED,
                           memory_order_release);
-    if (record) {
-        uint32_t first = atomic_load(&record->inbox);
-        do {
-            atomic_store(&cell->next, first);
-        } while (!atomic_compare_exchange_weak(&record->inbox, &first,
-                                               task->number + 1));
+    if (task->sent) {
+        executor->sent++;
+        lp_executor_send_locked(executor, task);
     } else {
         int status = lp_queue_put(&control->queue, task->number);
         if (status != LP_OK) {
@@ -303,10 +334,10 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
     }
     if (status == LP_OK && executor->live < executor->max_workers) {
         executor->accepted++; /* as if it were queued already */
-        status = lp_executor_start_needed_locked(executor);
+        status = lp_executor_start_needed_locked(executor, true);
         executor->accepted--;
     }
-    if (status == LP_OK) status = accept_locked(executor, *task, NULL);
+    if (status == LP_OK) status = accept_locked(executor, *task);
     lp_lock_leave(&executor->lock);
     if (adopted) lp_executor_release(executor); /* as the buffer's owner */
 
@@ -317,7 +348,7 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
     if (executor->kind->run_queued) {
         executor->kind->run_queued(executor->self);
     } else {
-        lp_idle_wake_one(&control->idle);
+        lp_idle_wake_one(&control->words->idle);
     }
     return LP_OK;
 }
@@ -345,8 +376,8 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
         if (parcel->length > LP_SLOT_INLINE)
             memcpy(lp_arena_at(control->parcels, slot->at.parcel),
                    parcel->bytes, parcel->length);
-        lp_record *record = lp_table_at(&control->records, i);
-        (void)accept_locked(executor, tasks[i], record); /* cannot fail */
+        tasks[i]->sent = i + 1;
+        (void)accept_locked(executor, tasks[i]); /* cannot fail */
         *count = i + 1;
     }
     lp_lock_leave(&executor->lock);
@@ -354,7 +385,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
     if (executor->kind->run_queued) {
         executor->kind->run_queued(executor->self);
     } else {
-        lp_idle_wake_all(&control->idle);
+        lp_idle_wake_all(&control->words->idle);
     }
     return status;
 }
@@ -373,11 +404,13 @@ static void set_mode_locked(lp_executor *executor, lp_mode mode)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
-    if (atomic_load(&control->mode) < (uint32_t)mode)
-        atomic_store(&control->mode, mode);
+    if (executor->mode < mode) {
+        executor->mode = mode;
+        atomic_store(&control->layout->mode, mode);
+    }
     if (executor->live == 0 && mode == LP_MODE_STOP)
         lp_executor_empty_queue_locked(executor);
-    lp_idle_wake_all(&control->idle);
+    lp_idle_wake_all(&control->words->idle);
 }
 
 void lp_executor_close(lp_executor *executor, bool cancel)
@@ -395,12 +428,13 @@ void lp_executor_cancel_pending(lp_executor *executor)
     lp_lock_leave(&executor->lock);
 }
 
-void lp_executor_stop(lp_executor *executor)
+void lp_executor_stop(lp_executor *executor, int signal)
 {
     lp_lock_enter(&executor->lock);
     cancel_pending_locked(executor, LP_CANCELLED);
     set_mode_locked(executor, LP_MODE_STOP);
     lp_lock_leave(&executor->lock);
+    if (executor->kind->kill) executor->kind->kill(executor->self, signal);
 }
 
 void lp_executor_break_locked(lp_executor *executor, const char *text)
@@ -418,6 +452,14 @@ void lp_executor_break(lp_executor *executor, const char *text)
     lp_lock_enter(&executor->lock);
     lp_executor_break_locked(executor, text);
     lp_lock_leave(&executor->lock);
+}
+
+bool lp_executor_broke_abruptly(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    bool abrupt = executor->abrupt;
+    lp_lock_leave(&executor->lock);
+    return abrupt;
 }
 
 const char *lp_executor_broken(lp_executor *executor)

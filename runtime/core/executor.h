@@ -23,6 +23,7 @@ typedef struct lp_task {
     uint32_t line;               /* where it was submitted */
     const char *source;          /* the same: lives as long as the host */
     char *label;                 /* owned; NULL if it has none */
+    uint32_t sent;               /* to this worker alone: number + 1 */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
@@ -38,6 +39,8 @@ typedef struct lp_executor_kind {
     int (*start)(void *self, uint32_t number);
     /* Wait for what start began and ended since; no lock is held. */
     void (*join)(void *self);
+    /* Make the workers end now; NULL: they end after what they run. */
+    void (*kill)(void *self, int signal);
     /* Run what is queued in the calling thread instead; NULL: by workers. */
     void (*run_queued)(void *self);
     /* All workers have ended and nothing refers to the executor. */
@@ -49,6 +52,7 @@ typedef struct lp_executor_config {
     const lp_executor_kind *kind;
     void *self; /* the kind's; the executor takes it */
     uint32_t max_workers;
+    bool is_shared; /* its workers are other processes */
 } lp_executor_config;
 
 /*
@@ -65,11 +69,22 @@ lp_control *lp_executor_control(lp_executor *executor);
 lp_host *lp_executor_host(const lp_executor *executor);
 void *lp_executor_self(const lp_executor *executor);
 
-/* Have an arena for the outcomes of a worker. 0 or LP_NOMEM. */
-int lp_executor_use_arena(lp_executor *executor, uint32_t worker);
+/* Arena number 0 is the host's own. */
+#define LP_HOST_ARENA 0u
 
-/* The arena of a worker's outcomes; it has been started. */
-lp_arena *lp_executor_arena(lp_executor *executor, uint32_t worker);
+/* The number of the arena for the outcomes of a worker; it is starting. */
+uint32_t lp_executor_worker_arena(lp_executor *executor, uint32_t worker);
+
+/* An arena, and the file that it is in; its writer is alive. */
+lp_arena *lp_executor_arena(lp_executor *executor, uint32_t number);
+const lp_shm *lp_executor_arena_file(lp_executor *executor, uint32_t number);
+
+/* The memory files of an executor whose workers are processes. */
+const lp_memory_files *lp_executor_files(const lp_executor *executor);
+
+/* Keep bytes for the workers to read: see lp_layout's setup. 0, LP_NOMEM. */
+int lp_executor_keep_setup(lp_executor *executor, const void *bytes,
+                           size_t length);
 
 /*
  * The host's arena as a memory for buffers whose bytes will be submitted. A
@@ -132,6 +147,8 @@ typedef struct lp_group_content {
  * it.
  */
 int lp_executor_new_group(lp_executor *executor, uint32_t *number);
+lp_load *lp_executor_load(lp_executor *executor, uint32_t number);
+lp_group *lp_executor_group(lp_executor *executor, uint32_t number);
 int lp_executor_fill_group(lp_executor *executor, uint32_t number,
                            const lp_group_content *content);
 int lp_executor_queue_group(lp_executor *executor, uint32_t number,
@@ -139,11 +156,39 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
 void lp_executor_drop_group(lp_executor *executor, uint32_t number,
                             bool cancel);
 
+/* A piece, checked: what it says lies inside of its block. */
+typedef struct lp_taken {
+    uint32_t first; /* number of its first item in the group */
+    uint32_t count;
+    lp_form form; /* of the results */
+    lp_address address;
+    const uint8_t *bytes;
+    uint64_t length;
+} lp_taken;
+
+/*
+ * Take what has come of a group since the last time: give is called for each
+ * piece, newest first, under the executor's lock; if it fails, that piece and
+ * what follows stay. 0, or what give said.
+ */
+int lp_executor_take_pieces(lp_executor *executor, uint32_t number,
+                            int (*give)(void *context, const lp_taken *piece),
+                            void *context);
+
+/* Give a piece back. */
+void lp_executor_drop_piece(lp_executor *executor, lp_address address);
+
+/* All items of a group have ended, and their pieces were taken. */
+bool lp_executor_group_is_over(lp_executor *executor, uint32_t number);
+
 /* Take no more; with cancel, what is pending ends as cancelled. */
 void lp_executor_close(lp_executor *executor, bool cancel);
 
-/* Close, cancel, and tell the workers to stop after what they run now. */
-void lp_executor_stop(lp_executor *executor);
+/*
+ * Close, cancel, and make the workers stop: processes now, by a signal;
+ * threads after what they run.
+ */
+void lp_executor_stop(lp_executor *executor, int signal);
 
 /* No live worker is left; join may be called without waiting for long. */
 bool lp_executor_has_ended(lp_executor *executor);
@@ -158,6 +203,9 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
 
 /* An initializer failed: everything pending fails with this text. */
 void lp_executor_break(lp_executor *executor, const char *text);
+
+/* It broke because a worker died, and not because none could start. */
+bool lp_executor_broke_abruptly(lp_executor *executor);
 
 /* The text given to lp_executor_break, borrowed; NULL if it is not broken. */
 const char *lp_executor_broken(lp_executor *executor);
@@ -177,7 +225,10 @@ bool lp_task_cancel(lp_task *task);
 /* It raised or was lost, by its own doing. */
 bool lp_task_ended_badly(const lp_task *task);
 
-/* Where the outcome's bytes are; the task is done. */
+/*
+ * Where the outcome's bytes are; the task is done. NULL: what the worker
+ * wrote makes no sense.
+ */
 const uint8_t *lp_task_outcome(const lp_task *task, size_t *length);
 
 /*

@@ -29,35 +29,248 @@ static int pop_group_locked(lp_executor *executor, uint32_t *number)
         executor->free_groups = stack;
         executor->free_group_room = room;
     }
-    return lp_table_add(groups, number);
+    /* All three tables grow together; a leftover of one does no harm. */
+    uint32_t same = executor->accounts.count;
+    lp_table *loads = &executor->control.loads;
+    if (groups->count == same && lp_table_add(groups, number) != LP_OK)
+        return LP_NOMEM;
+    if (loads->count == same && lp_table_add(loads, number) != LP_OK)
+        return LP_NOMEM;
+    return lp_table_add(&executor->accounts, number);
 }
 
-static bool group_is_done(const lp_group *group)
+lp_load *lp_executor_load(lp_executor *executor, uint32_t number)
 {
-    return atomic_load(&group->remaining) == 0 &&
-           !(atomic_load(&group->state) & LP_QUEUED);
+    return lp_table_at(&executor->control.loads, number);
+}
+
+/* The group of a number, which workers may have written. */
+lp_group *lp_executor_group(lp_executor *executor, uint32_t number)
+{
+    if (number >= executor->accounts.count) return NULL;
+    return lp_table_at(&executor->control.groups, number);
+}
+
+static lp_account *account_of(lp_executor *executor, uint32_t number)
+{
+    return lp_table_at(&executor->accounts, number);
+}
+
+/* ---- pieces ---- */
+
+static lp_place address_place(lp_address address)
+{
+    return address & (((lp_place)1 << LP_PLACE_BITS) - 1);
+}
+
+static uint32_t address_arena(lp_address address)
+{
+    return (uint32_t)(address >> LP_PLACE_BITS);
+}
+
+/* Where a block is that a worker named; NULL if there is no such block. */
+static void *find_block(lp_executor *executor, lp_address address,
+                        uint64_t length)
+{
+    uint32_t number = address_arena(address);
+    lp_place place = address_place(address);
+    if (number == LP_HOST_ARENA)
+        return lp_arena_check(executor->control.parcels, place, length);
+    lp_outcomes *outcomes = lp_executor_outcomes(executor, number);
+    return outcomes ? lp_arena_check(outcomes->arena, place, length) : NULL;
+}
+
+/* Look at a piece; false if it makes no sense. Gives what comes after it. */
+static bool read_piece(lp_executor *executor, uint32_t number,
+                       lp_address address, lp_taken *taken, lp_address *next)
+{
+    const lp_piece *piece = find_block(executor, address, sizeof(*piece));
+    if (!piece) return false;
+    /* A copy: what is checked must not change afterwards. */
+    const lp_piece copy = *(const volatile lp_piece *)piece;
+    uint32_t count = atomic_load(&lp_executor_load(executor, number)->count);
+    if (copy.count == 0 || copy.first >= count ||
+        copy.count > count - copy.first || copy.form > LP_FORM_NOTHING ||
+        copy.length > UINT64_MAX / 2)
+        return false;
+    if (!find_block(executor, address, sizeof(copy) + copy.length))
+        return false;
+    *taken = (lp_taken){
+        .first = copy.first,
+        .count = copy.count,
+        .form = (lp_form)copy.form,
+        .address = address,
+        .bytes = (const uint8_t *)(piece + 1),
+        .length = copy.length,
+    };
+    *next = copy.next;
+    return true;
+}
+
+void lp_executor_account_locked(lp_executor *executor, uint32_t number,
+                                uint32_t first, uint32_t count)
+{
+    lp_account *account = account_of(executor, number);
+    atomic_fetch_add(&account->accounted, count);
+    /* Without memory, a death later may find items undone that are done. */
+    if (executor->is_shared)
+        (void)lp_spans_add(&account->spans, first, first + count);
+}
+
+/* What a worker wrote about the group makes no sense: no more of it. */
+static void give_up_locked(lp_executor *executor, uint32_t number)
+    LP_HOLDS(&executor->lock)
+{
+    lp_group *group = lp_executor_group(executor, number);
+    account_of(executor, number)->damaged = 1;
+    atomic_store(&group->cancelled, 1);
+    lp_group_announce(group, executor->control.bell);
+}
+
+static void drop_piece_locked(lp_executor *executor, lp_address address)
+    LP_HOLDS(&executor->lock)
+{
+    lp_outcomes *outcomes =
+        lp_executor_outcomes(executor, address_arena(address));
+    if (outcomes && outcomes->pieces > 0) outcomes->pieces--;
+    lp_executor_drop_outcome_locked(executor, address_arena(address),
+                                    address_place(address));
+}
+
+static int take_pieces_locked(lp_executor *executor, uint32_t number,
+                              int (*give)(void *context, const lp_taken *piece),
+                              void *context) LP_HOLDS(&executor->lock)
+{
+    lp_group *group = lp_executor_group(executor, number);
+    lp_account *account = account_of(executor, number);
+    uint32_t count = atomic_load(&lp_executor_load(executor, number)->count);
+    lp_address address = atomic_exchange(&group->pieces, 0);
+    while (address) {
+        lp_taken taken;
+        lp_address next;
+        if (!read_piece(executor, number, address, &taken, &next) ||
+            taken.count > count - atomic_load(&account->accounted)) {
+            give_up_locked(executor, number);
+            return LP_OK;
+        }
+        lp_outcomes *outcomes =
+            lp_executor_outcomes(executor, address_arena(address));
+        if (outcomes) outcomes->pieces++;
+        int status = LP_OK;
+        if (taken.form == LP_FORM_NOTHING) {
+            drop_piece_locked(executor, address);
+        } else {
+            status = give(context, &taken);
+        }
+        if (status != LP_OK) {
+            if (outcomes) outcomes->pieces--;
+            /* The rest stays: in front of what has come meanwhile. */
+            lp_piece *last = find_block(executor, address, sizeof(*last));
+            while (last->next &&
+                   find_block(executor, last->next, sizeof(*last)))
+                last = find_block(executor, last->next, sizeof(*last));
+            lp_address newest = atomic_load(&group->pieces);
+            do {
+                last->next = newest;
+            } while (!atomic_compare_exchange_weak(&group->pieces, &newest,
+                                                   address));
+            return status;
+        }
+        lp_executor_account_locked(executor, number, taken.first, taken.count);
+        address = next;
+    }
+    return LP_OK;
+}
+
+int lp_executor_take_pieces(lp_executor *executor, uint32_t number,
+                            int (*give)(void *context, const lp_taken *piece),
+                            void *context)
+{
+    lp_group *group = lp_executor_group(executor, number);
+    if (atomic_load_explicit(&group->pieces, memory_order_relaxed) == 0)
+        return LP_OK;
+    lp_lock_enter(&executor->lock);
+    int status = take_pieces_locked(executor, number, give, context);
+    lp_lock_leave(&executor->lock);
+    return status;
+}
+
+void lp_executor_drop_piece(lp_executor *executor, lp_address address)
+{
+    lp_lock_enter(&executor->lock);
+    drop_piece_locked(executor, address);
+    lp_lock_leave(&executor->lock);
+}
+
+static int discard(void *executor, const lp_taken *piece)
+{
+    drop_piece_locked(executor, piece->address);
+    return LP_OK;
+}
+
+void lp_executor_discard_pieces_locked(lp_executor *executor, uint32_t number)
+{
+    (void)take_pieces_locked(executor, number, discard, executor);
+}
+
+uint32_t lp_executor_count_pieces_locked(lp_executor *executor, uint32_t arena)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < executor->accounts.count; i++) {
+        lp_address address =
+            atomic_load(&lp_executor_group(executor, i)->pieces);
+        uint32_t limit = atomic_load(&lp_executor_load(executor, i)->count);
+        lp_taken taken;
+        while (address && limit-- > 0) {
+            lp_address at = address;
+            if (!read_piece(executor, i, at, &taken, &address)) break;
+            if (address_arena(at) == arena) count++;
+        }
+    }
+    return count;
+}
+
+/* ---- life ---- */
+
+/* All its items have ended, and their pieces were taken. */
+static bool group_is_over(lp_executor *executor, uint32_t number)
+{
+    lp_account *account = account_of(executor, number);
+    uint64_t count = atomic_load(&lp_executor_load(executor, number)->count);
+    return account->damaged ||
+           atomic_load(&account->accounted) +
+                   (uint64_t)atomic_load(
+                       &lp_executor_group(executor, number)->gone) >=
+               count;
+}
+
+bool lp_executor_group_is_over(lp_executor *executor, uint32_t number)
+{
+    return group_is_over(executor, number);
+}
+
+static bool group_is_done(lp_executor *executor, uint32_t number)
+{
+    return group_is_over(executor, number) &&
+           !(atomic_load(&lp_executor_group(executor, number)->state) &
+             LP_QUEUED);
 }
 
 /* Drop the group's memory; its number is free again. */
 static void free_group_locked(lp_executor *executor, uint32_t number)
     LP_HOLDS(&executor->lock)
 {
-    lp_group *group = lp_table_at(&executor->control.groups, number);
-    lp_address address = atomic_exchange(&group->pieces, 0);
-    while (address) {
-        lp_arena *arena = executor->arenas[address >> LP_PLACE_BITS];
-        lp_place place = address & (((lp_place)1 << LP_PLACE_BITS) - 1);
-        lp_piece *piece = lp_arena_at(arena, place);
-        address = piece->next;
-        lp_arena_return(arena, place);
+    lp_load *load = lp_executor_load(executor, number);
+    lp_executor_discard_pieces_locked(executor, number);
+    lp_arena_drop(executor->control.parcels, load->block);
+    load->block = 0;
+    atomic_store(&load->count, 0);
+    if (load->handles) {
+        load->handles->next = executor->dropped;
+        executor->dropped = load->handles;
+        load->handles = NULL;
     }
-    lp_arena_drop(executor->control.parcels, group->block);
-    group->block = 0;
-    if (group->handles) {
-        group->handles->next = executor->dropped;
-        executor->dropped = group->handles;
-        group->handles = NULL;
-    }
+    lp_spans_clear(&account_of(executor, number)->spans);
     executor->free_groups[executor->free_group_count++] = number;
     executor->live_groups--;
 }
@@ -67,12 +280,13 @@ lp_handles *lp_executor_sweep_groups_locked(lp_executor *executor)
     uint32_t *link = &executor->orphan;
     while (*link) {
         uint32_t number = *link - 1;
-        lp_group *group = lp_table_at(&executor->control.groups, number);
-        if (group_is_done(group)) {
-            *link = group->orphan;
+        lp_account *account = account_of(executor, number);
+        lp_executor_discard_pieces_locked(executor, number);
+        if (group_is_done(executor, number)) {
+            *link = account->orphan;
             free_group_locked(executor, number);
         } else {
-            link = &group->orphan;
+            link = &account->orphan;
         }
     }
     lp_handles *dropped = executor->dropped;
@@ -95,17 +309,22 @@ int lp_executor_new_group(lp_executor *executor, uint32_t *number)
     lp_handles *dropped = lp_executor_sweep_groups_locked(executor);
     if (status == LP_OK) status = pop_group_locked(executor, number);
     if (status == LP_OK) {
-        lp_group *group = lp_table_at(&executor->control.groups, *number);
+        lp_group *group = lp_executor_group(executor, *number);
+        lp_load *load = lp_executor_load(executor, *number);
+        lp_account *account = account_of(executor, *number);
         atomic_store(&group->claimed, UINT32_MAX);
-        atomic_store(&group->remaining, 0);
         atomic_store(&group->cancelled, 0);
         atomic_store(&group->state, 0);
         atomic_store(&group->cost, 0);
-        atomic_store(&group->count, 0);
-        group->block = 0;
-        group->handles = NULL;
-        group->items_length = group->head_length = 0;
-        group->form = LP_FORM_MESSAGES;
+        atomic_store(&group->gone, 0);
+        atomic_store(&group->pieces, 0);
+        atomic_store(&load->count, 0);
+        atomic_store(&account->accounted, 0);
+        account->damaged = 0;
+        load->block = 0;
+        load->handles = NULL;
+        load->items_length = load->head_length = 0;
+        load->form = LP_FORM_MESSAGES;
         executor->live_groups++;
     }
     lp_lock_leave(&executor->lock);
@@ -117,24 +336,24 @@ int lp_executor_fill_group(lp_executor *executor, uint32_t number,
                            const lp_group_content *content)
 {
     lp_control *control = &executor->control;
-    lp_group *group = lp_table_at(&control->groups, number);
+    lp_load *load = lp_executor_load(executor, number);
     size_t index = content->index_count * sizeof(uint64_t);
     size_t size = index + content->items_length + content->head_length;
     lp_lock_enter(&executor->lock);
-    int status = lp_arena_alloc(control->parcels, size, &group->block);
+    int status = lp_arena_alloc(control->parcels, size, &load->block);
     lp_lock_leave(&executor->lock);
     if (status != LP_OK) {
-        group->block = 0;
+        load->block = 0;
         return status;
     }
-    uint8_t *block = lp_arena_at(control->parcels, group->block);
+    uint8_t *block = lp_arena_at(control->parcels, load->block);
     if (index > 0) memcpy(block, content->index, index);
     if (content->items_length > 0)
         memcpy(block + index, content->items, content->items_length);
     memcpy(block + index + content->items_length, content->head,
            content->head_length);
-    group->items_length = content->items_length;
-    group->head_length = content->head_length;
+    load->items_length = content->items_length;
+    load->head_length = content->head_length;
     return LP_OK;
 }
 
@@ -142,24 +361,24 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
                             uint32_t count)
 {
     lp_control *control = &executor->control;
-    lp_group *group = lp_table_at(&control->groups, number);
+    lp_group *group = lp_executor_group(executor, number);
+    lp_load *load = lp_executor_load(executor, number);
     lp_lock_enter(&executor->lock);
     int status = lp_executor_check_locked(executor);
     if (status == LP_OK) {
         executor->accepted += count;
-        status = lp_executor_start_needed_locked(executor);
+        status = lp_executor_start_needed_locked(executor, true);
         if (status != LP_OK) executor->accepted -= count;
     }
     if (status == LP_OK) {
-        atomic_store(&group->count, count);
-        atomic_store(&group->remaining, count);
+        atomic_store(&load->count, count);
         atomic_fetch_or(&group->state, LP_QUEUED);
         atomic_store(&group->claimed, 0); /* from now on it can be claimed */
         status = lp_queue_put(&control->queue, number | LP_QUEUE_GROUP);
         if (status != LP_OK) {
             executor->accepted -= count;
             atomic_store(&group->claimed, UINT32_MAX);
-            atomic_store(&group->remaining, 0);
+            atomic_store(&load->count, 0);
             atomic_fetch_and(&group->state, ~LP_QUEUED);
         }
     }
@@ -168,31 +387,35 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
     if (executor->kind->run_queued) {
         executor->kind->run_queued(executor->self);
     } else {
-        lp_idle_wake_one(&control->idle);
+        lp_idle_wake_one(&control->words->idle);
     }
     return LP_OK;
 }
 
 /* What is not claimed will not be done. */
-static void cancel_group_locked(lp_executor *executor, lp_group *group)
+static void cancel_group_locked(lp_executor *executor, uint32_t number)
     LP_HOLDS(&executor->lock)
 {
-    uint32_t unclaimed = lp_group_cancel(group);
+    uint32_t first;
+    lp_group *group = lp_executor_group(executor, number);
+    uint32_t count = atomic_load(&lp_executor_load(executor, number)->count);
+    uint32_t unclaimed = lp_group_cancel(group, count, &first);
+    if (unclaimed == 0) return;
     executor->settled += unclaimed;
-    if (unclaimed > 0)
-        lp_group_account(group, unclaimed, executor->control.bell);
+    lp_executor_account_locked(executor, number, first, unclaimed);
+    lp_group_announce(group, executor->control.bell);
 }
 
 void lp_executor_drop_group(lp_executor *executor, uint32_t number, bool cancel)
 {
-    lp_group *group = lp_table_at(&executor->control.groups, number);
+    lp_group *group = lp_executor_group(executor, number);
     lp_host *host = executor->host;
     lp_lock_enter(&executor->lock);
-    if (cancel && atomic_load(&group->remaining) > 0)
-        cancel_group_locked(executor, group);
+    if (cancel && !group_is_over(executor, number))
+        cancel_group_locked(executor, number);
     /* The host hears of the end of an orphan, and frees it then. */
     atomic_fetch_or(&group->state, LP_NOTIFY);
-    group->orphan = executor->orphan;
+    account_of(executor, number)->orphan = executor->orphan;
     executor->orphan = number + 1;
     lp_handles *dropped = lp_executor_sweep_groups_locked(executor);
     bool last =
@@ -204,10 +427,7 @@ void lp_executor_drop_group(lp_executor *executor, uint32_t number, bool cancel)
 
 void lp_executor_cancel_groups_locked(lp_executor *executor)
 {
-    lp_table *groups = &executor->control.groups;
-    for (uint32_t i = 0; i < groups->count; i++) {
-        lp_group *group = lp_table_at(groups, i);
-        if (atomic_load(&group->remaining) > 0)
-            cancel_group_locked(executor, group);
+    for (uint32_t i = 0; i < executor->accounts.count; i++) {
+        if (!group_is_over(executor, i)) cancel_group_locked(executor, i);
     }
 }

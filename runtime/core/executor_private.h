@@ -6,11 +6,32 @@
 #define LP_CORE_EXECUTOR_PRIVATE_H
 
 #include "core/executor.h"
+#include "core/spans.h"
+
+/* What only the host knows of a group. */
+typedef struct lp_account {
+    _Atomic uint32_t accounted; /* items that ended, as far as is known */
+    uint32_t orphan;            /* the executor's list: number + 1 */
+    uint32_t damaged;           /* its pieces make no sense */
+    lp_spans spans;             /* which items; for processes */
+} lp_account;
+
+/* An arena of outcomes; outlives the workers who wrote it. */
+typedef struct lp_outcomes {
+    lp_arena *arena; /* NULL: the number is free */
+    lp_shm file;     /* of a process */
+    uint32_t pieces; /* blocks that consumers of maps have */
+    uint32_t blocks; /* that are still to be read; counted once it is retired */
+    bool retired;    /* its writer died: it goes when nothing is to be read */
+    uint32_t next;   /* in the list of free numbers: number + 1 */
+} lp_outcomes;
 
 struct lp_executor {
     lp_control control;
+    lp_memory_files files; /* if its workers are processes */
+    bool is_shared;        /* they are; immutable, as the next five */
 
-    lp_host *host; /* immutable, as the next four */
+    lp_host *host;
     const lp_executor_kind *kind;
     void *self;
     uint32_t max_workers;
@@ -20,21 +41,27 @@ struct lp_executor {
     _Atomic uint32_t owners;
 
     lp_lock lock; /* guards all below */
+    lp_mode mode; /* the truth; workers see a copy */
     lp_table tasks;
     uint32_t free_task; /* number + 1, linked through line */
     uint32_t live_tasks;
+    lp_table accounts;     /* of groups */
     uint32_t *free_groups; /* a stack of numbers */
     uint32_t free_group_count;
     uint32_t free_group_room;
     uint32_t live_groups;
-    uint32_t orphan;     /* groups to free when done: number + 1 */
-    uint64_t accepted;   /* tasks and items */
-    uint64_t settled;    /* of these, ended without a worker */
-    uint32_t live;       /* workers */
-    uint8_t *alive;      /* of max_workers flags */
-    lp_arena **arenas;   /* of max_workers; NULL until used */
+    uint32_t orphan;    /* groups to free when done: number + 1 */
+    uint64_t accepted;  /* tasks and items */
+    uint64_t settled;   /* of these, ended without a worker */
+    uint32_t sent;      /* tasks for one worker alone, that have not ended */
+    uint32_t live;      /* workers */
+    uint8_t *alive;     /* of max_workers flags */
+    uint32_t *arena_of; /* of max_workers: numbers of outcomes; 0: none yet */
+    lp_table outcomes;  /* by the numbers of cells and addresses, from 1 */
+    uint32_t free_outcomes;
     lp_handles *dropped; /* to be released without a lock */
     char *broken;        /* why; NULL if it is not */
+    bool abrupt;         /* a worker's death broke it */
 };
 
 /* Cut the task off the last future: true if it is to be freed now. */
@@ -61,8 +88,11 @@ int lp_executor_start_locked(lp_executor *executor, uint32_t number)
 void lp_executor_empty_queue_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock);
 
-/* Have as many workers as the work asks for and the executor may have. */
-int lp_executor_start_needed_locked(lp_executor *executor)
+/*
+ * Have as many workers as the work asks for and the executor may have; one
+ * at least if there is some work.
+ */
+int lp_executor_start_needed_locked(lp_executor *executor, bool some)
     LP_HOLDS(&executor->lock);
 
 /*
@@ -78,6 +108,48 @@ lp_handles *lp_executor_sweep(lp_executor *executor);
 /* Cancel what no worker has claimed of any group. */
 void lp_executor_cancel_groups_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock);
+
+/* Take the pieces of a group whose owner has gone, and drop them. */
+void lp_executor_discard_pieces_locked(lp_executor *executor, uint32_t number)
+    LP_HOLDS(&executor->lock);
+
+/* How many pieces that nobody has taken lie in an arena. */
+uint32_t lp_executor_count_pieces_locked(lp_executor *executor, uint32_t arena)
+    LP_HOLDS(&executor->lock);
+
+/* Count items of a group that ended without a piece. */
+void lp_executor_account_locked(lp_executor *executor, uint32_t number,
+                                uint32_t first, uint32_t count)
+    LP_HOLDS(&executor->lock);
+
+/* Put a task into the inbox of the worker that it is sent to. */
+void lp_executor_send_locked(lp_executor *executor, lp_task *task)
+    LP_HOLDS(&executor->lock);
+
+/* Put a task that is pending back into the queue. */
+void lp_executor_requeue_locked(lp_executor *executor, uint32_t number)
+    LP_HOLDS(&executor->lock);
+
+/* The task of a number that workers wrote; NULL if there is none. */
+lp_task *lp_executor_task(lp_executor *executor, uint32_t number);
+
+/* Have an arena for worker number, which is about to start. */
+int lp_executor_use_arena_locked(lp_executor *executor, uint32_t worker)
+    LP_HOLDS(&executor->lock);
+
+/* The writer of an arena has died: it goes when all is read. */
+void lp_executor_retire_arena_locked(lp_executor *executor, uint32_t worker)
+    LP_HOLDS(&executor->lock);
+
+/* The arena of a number that a worker wrote; NULL if there is none. */
+lp_outcomes *lp_executor_outcomes(lp_executor *executor, uint32_t arena);
+
+/* Free all arenas. */
+void lp_executor_clear_arenas(lp_executor *executor);
+
+/* Give a block of outcomes back, that the host has read. */
+void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
+                                     lp_place place) LP_HOLDS(&executor->lock);
 
 /* See lp_executor_break. */
 void lp_executor_break_locked(lp_executor *executor, const char *text)

@@ -14,7 +14,7 @@ static uint64_t outstanding_locked(lp_executor *executor)
 {
     lp_control *control = &executor->control;
     uint64_t left = executor->accepted - executor->settled;
-    uint32_t workers = atomic_load(&control->workers);
+    uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *record = lp_table_at(&control->records, i);
         /* Acquire; pairs with count_ended in worker.c. */
@@ -30,12 +30,13 @@ int lp_executor_start_locked(lp_executor *executor, uint32_t number)
         uint32_t made;
         if (lp_table_add(&control->records, &made) != LP_OK) return LP_NOMEM;
     }
-    if (lp_executor_use_arena(executor, number) != LP_OK) return LP_NOMEM;
-    if (number >= atomic_load(&control->workers))
-        atomic_store(&control->workers, number + 1);
+    int status = lp_executor_use_arena_locked(executor, number);
+    if (status != LP_OK) return status;
+    if (number >= atomic_load(&control->layout->workers))
+        atomic_store(&control->layout->workers, number + 1);
     executor->alive[number] = 1;
     executor->live++;
-    int status = executor->kind->start(executor->self, number);
+    status = executor->kind->start(executor->self, number);
     if (status != LP_OK) {
         executor->alive[number] = 0;
         executor->live--;
@@ -52,10 +53,11 @@ static int start_next_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
     return lp_executor_start_locked(executor, number);
 }
 
-int lp_executor_start_needed_locked(lp_executor *executor)
+int lp_executor_start_needed_locked(lp_executor *executor, bool some)
 {
-    while (executor->live < executor->max_workers &&
-           outstanding_locked(executor) > executor->live) {
+    while (executor->live < executor->max_workers) {
+        bool none = some && executor->live == 0;
+        if (!none && outstanding_locked(executor) <= executor->live) break;
         int status = start_next_locked(executor);
         /* Fewer workers than one would like do the work, only slower. */
         if (status != LP_OK) return executor->live > 0 ? LP_OK : status;
@@ -63,9 +65,12 @@ int lp_executor_start_needed_locked(lp_executor *executor)
     return LP_OK;
 }
 
-static void unqueue_list(lp_control *control, uint32_t entry)
+/* Let go of the tasks of an inbox; a worker has written the list. */
+static void unqueue_list(lp_executor *executor, uint32_t entry)
 {
-    while (entry) {
+    lp_control *control = &executor->control;
+    for (uint32_t i = 0; entry && i < executor->tasks.count; i++) {
+        if (!lp_executor_task(executor, entry - 1)) return;
         lp_cell *cell = lp_table_at(&control->cells, entry - 1);
         uint32_t next = atomic_load(&cell->next);
         lp_control_unqueue(control, entry - 1);
@@ -78,20 +83,22 @@ void lp_executor_empty_queue_locked(lp_executor *executor)
     lp_control *control = &executor->control;
     uint32_t entry;
     uint64_t position;
-    while (lp_queue_take(&control->queue, &entry, 1, &position) > 0) {
+    uint64_t left = control->queue.tail;
+    while (left-- > 0 &&
+           lp_queue_take(&control->queue, &entry, 1, &position) > 0) {
         if (entry & LP_QUEUE_GROUP) {
             lp_group *group =
-                lp_table_at(&control->groups, entry & ~LP_QUEUE_GROUP);
+                lp_executor_group(executor, entry & ~LP_QUEUE_GROUP);
             (void)lp_queue_remove(&control->queue, position);
-            lp_group_unqueue(group, control->bell);
-        } else {
+            if (group) lp_group_unqueue(group, control->bell);
+        } else if (lp_executor_task(executor, entry)) {
             lp_control_unqueue(control, entry);
         }
     }
-    for (uint32_t i = 0; i < atomic_load(&control->workers); i++) {
+    for (uint32_t i = 0; i < control->records.count; i++) {
         lp_record *record = lp_table_at(&control->records, i);
-        unqueue_list(control, atomic_exchange(&record->inbox, 0));
-        unqueue_list(control, atomic_exchange(&record->waiting, 0));
+        unqueue_list(executor, atomic_exchange(&record->inbox, 0));
+        unqueue_list(executor, atomic_exchange(&record->waiting, 0));
     }
 }
 
@@ -103,22 +110,24 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     lp_lock_enter(&executor->lock);
     executor->alive[number] = 0;
     executor->live--;
-    if (end != LP_END_STOPPED && atomic_load(&control->mode) != LP_MODE_STOP) {
+    if (end != LP_END_STOPPED && executor->mode != LP_MODE_STOP) {
         lp_record *record = lp_table_at(&control->records, number);
         int status = LP_OK;
         if (atomic_load(&record->inbox) != 0 ||
             atomic_load(&record->waiting) != 0)
             status = lp_executor_start_locked(executor, number);
-        if (status == LP_OK) status = lp_executor_start_needed_locked(executor);
+        if (status == LP_OK)
+            status = lp_executor_start_needed_locked(
+                executor, lp_queue_length(&control->queue) > 0);
         if (status != LP_OK && executor->live == 0)
             lp_executor_break_locked(executor,
                                      "a worker could not be started again, the "
                                      "pool is not usable any more");
     }
-    if (executor->live == 0 && atomic_load(&control->mode) == LP_MODE_STOP)
+    if (executor->live == 0 && executor->mode == LP_MODE_STOP)
         lp_executor_empty_queue_locked(executor);
     lp_lock_leave(&executor->lock);
-    lp_bell_ring(&host->bell); /* for who waits, and for who reaps */
+    lp_bell_ring(host->bell); /* for who waits, and for who reaps */
 }
 
 bool lp_executor_has_ended(lp_executor *executor)

@@ -4,9 +4,10 @@
 /* What a claim should take, so that its overhead does not matter. */
 #define CLAIM_NANOSECONDS 200000u
 
-static uint32_t wanted(const lp_group *group, uint32_t left, uint32_t workers)
+static uint32_t wanted(const lp_group *group, const lp_load *load,
+                       uint32_t left, uint32_t workers)
 {
-    uint32_t chunk = atomic_load_explicit(&group->chunk, memory_order_relaxed);
+    uint32_t chunk = atomic_load_explicit(&load->chunk, memory_order_relaxed);
     if (chunk) return chunk;
     uint32_t cost = atomic_load_explicit(&group->cost, memory_order_relaxed);
     if (cost == 0) return 1;
@@ -16,17 +17,17 @@ static uint32_t wanted(const lp_group *group, uint32_t left, uint32_t workers)
     return want < LP_CLAIM_LIMIT ? want : LP_CLAIM_LIMIT;
 }
 
-uint32_t lp_group_claim(lp_group *group, uint32_t workers, uint64_t limit,
-                        uint32_t *first, bool *exhausted)
+uint32_t lp_group_claim(lp_group *group, const lp_load *load, uint32_t workers,
+                        uint64_t limit, uint32_t *first, bool *exhausted)
 {
     uint32_t claimed = atomic_load(&group->claimed);
     /* The group may just be made anew for another map; claimed is set last. */
     for (;;) {
         uint32_t count =
-            atomic_load_explicit(&group->count, memory_order_relaxed);
+            atomic_load_explicit(&load->count, memory_order_relaxed);
         if (claimed >= count) break;
         uint32_t left = count - claimed;
-        uint32_t want = wanted(group, left, workers);
+        uint32_t want = wanted(group, load, left, workers);
         if (want > left) want = left;
         if (want > limit) want = (uint32_t)limit;
         if (atomic_compare_exchange_weak(&group->claimed, &claimed,
@@ -40,28 +41,28 @@ uint32_t lp_group_claim(lp_group *group, uint32_t workers, uint64_t limit,
     return 0;
 }
 
-void lp_group_items(lp_group *group, const lp_arena *parcels, lp_items *items)
+void lp_group_items(const lp_load *load, lp_arena *parcels, lp_items *items)
 {
-    const uint8_t *block = lp_arena_at(parcels, group->block);
-    uint32_t count = atomic_load_explicit(&group->count, memory_order_relaxed);
-    uint64_t index = lp_group_index_count(group->form, count);
+    const uint8_t *block = lp_arena_at(parcels, load->block);
+    uint32_t count = atomic_load_explicit(&load->count, memory_order_relaxed);
+    uint64_t index = lp_group_index_count(load->form, count);
     *items = (lp_items){
-        .serial = group->serial,
-        .form = group->form,
+        .serial = load->serial,
+        .form = load->form,
         .count = count,
-        .assigns = group->assigns != 0,
-        .handles = group->handles,
+        .assigns = load->assigns != 0,
+        .handles = load->handles,
         .index = (const uint64_t *)(const void *)block,
         .items = block + index * sizeof(uint64_t),
-        .items_length = group->items_length,
-        .head = block + index * sizeof(uint64_t) + group->items_length,
-        .head_length = group->head_length,
-        .first = group->first,
-        .step = group->step,
+        .items_length = load->items_length,
+        .head = block + index * sizeof(uint64_t) + load->items_length,
+        .head_length = load->head_length,
+        .first = load->first,
+        .step = load->step,
     };
 }
 
-static void announce(lp_group *group, lp_bell *bell)
+void lp_group_announce(lp_group *group, lp_bell *bell)
 {
     uint32_t before = atomic_fetch_add(&group->state, LP_POKE);
     if (before & LP_WAITED) {
@@ -77,29 +78,20 @@ void lp_group_unqueue(lp_group *group, lp_bell *bell)
     if (before & LP_NOTIFY) lp_bell_ring(bell);
 }
 
-void lp_group_account(lp_group *group, uint32_t count, lp_bell *bell)
-{
-    if (atomic_fetch_sub(&group->remaining, count) == count)
-        announce(group, bell);
-}
-
 void lp_group_post(lp_group *group, lp_piece *piece, lp_address address,
                    lp_bell *bell)
 {
-    uint32_t count = piece->count;
     lp_address newest = atomic_load(&group->pieces);
     do {
         piece->next = newest;
     } while (!atomic_compare_exchange_weak(&group->pieces, &newest, address));
     /* The consumer may free the piece from here on. */
-    atomic_fetch_sub(&group->remaining, count);
-    announce(group, bell);
+    lp_group_announce(group, bell);
 }
 
-uint32_t lp_group_cancel(lp_group *group)
+uint32_t lp_group_cancel(lp_group *group, uint32_t count, uint32_t *first)
 {
     atomic_store(&group->cancelled, 1);
-    uint32_t count = atomic_load(&group->count);
-    uint32_t claimed = atomic_exchange(&group->claimed, count);
-    return claimed < count ? count - claimed : 0;
+    *first = atomic_exchange(&group->claimed, count);
+    return *first < count ? count - *first : 0;
 }

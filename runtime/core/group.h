@@ -8,6 +8,9 @@
  *
  * A worker keeps the items that it has claimed but not begun in its own
  * record, as one word, so that an idle worker can take half of them.
+ *
+ * A group has two parts with one number: the group, which workers write, and
+ * the load, which only the host writes. The host alone counts what is done.
  */
 #ifndef LP_CORE_GROUP_H
 #define LP_CORE_GROUP_H
@@ -29,6 +32,7 @@ typedef enum lp_form {
     LP_FORM_MESSAGES = 0, /* each a length and a message */
     LP_FORM_INTEGERS = 1, /* each an int64_t, in the machine's order */
     LP_FORM_RANGE = 2,    /* items only: first, first + step, ... */
+    LP_FORM_NOTHING = 3,  /* pieces only: cancelled, so there is nothing */
 } lp_form;
 
 /* Results of consecutive items; the bytes follow. */
@@ -41,22 +45,24 @@ typedef struct lp_piece {
     uint64_t length;
 } lp_piece;
 
+/* The part of a group that workers write. */
 typedef struct lp_group {
     _Atomic uint32_t claimed;   /* items claimed from the front; set last */
-    _Atomic uint32_t count;     /* items */
-    _Atomic uint32_t remaining; /* items that are not accounted for yet */
     _Atomic uint32_t cancelled; /* what is not begun shall not begin */
     _Atomic uint32_t state;  /* LP_WAITED, LP_QUEUED; pieces, times LP_POKE */
     _Atomic uint32_t cost;   /* nanoseconds an item, measured; 0: unknown */
+    _Atomic uint32_t gone;   /* items for whose piece there was no memory */
     _Atomic uint64_t pieces; /* lp_address of the newest */
+} lp_group;
 
-    /* Written by the host before the group is queued. */
-    uint64_t serial; /* of the map, so that its function is decoded once */
+/* The part that the host writes, before the group is queued. */
+typedef struct lp_load {
+    _Atomic uint32_t count; /* items */
     _Atomic uint32_t
         chunk;           /* items a claim as the caller wishes; 0: measured */
+    uint64_t serial;     /* of the map, so that its function is decoded once */
     uint32_t form;       /* of the items */
     uint32_t assigns;    /* decode the function anew for each item */
-    uint32_t orphan;     /* the executor's list: number + 1 */
     lp_handles *handles; /* of head and items; owned; NULL if there are none */
     /*
      * In the host's arena, one block: where every LP_GROUP_STRIDE-th item
@@ -68,7 +74,7 @@ typedef struct lp_group {
     uint64_t head_length;
     int64_t first; /* of a range */
     int64_t step;
-} lp_group;
+} lp_load;
 
 #define LP_GROUP_STRIDE 32u
 
@@ -95,8 +101,8 @@ static inline uint64_t lp_group_index_count(uint32_t form, uint32_t count)
     return (count + LP_GROUP_STRIDE - 1) / LP_GROUP_STRIDE;
 }
 
-/* What parcels, the host's arena, has for the group. */
-void lp_group_items(lp_group *group, const lp_arena *parcels, lp_items *items);
+/* What parcels, the host's arena, has for a group. */
+void lp_group_items(const lp_load *load, lp_arena *parcels, lp_items *items);
 
 /* The most items to claim at a time, whatever they cost. */
 #define LP_CLAIM_LIMIT 65536u
@@ -106,20 +112,20 @@ void lp_group_items(lp_group *group, const lp_arena *parcels, lp_items *items);
  * gives the first of them. 0 when none are left. *exhausted says that the
  * group has to leave the queue.
  */
-uint32_t lp_group_claim(lp_group *group, uint32_t workers, uint64_t limit,
-                        uint32_t *first, bool *exhausted);
+uint32_t lp_group_claim(lp_group *group, const lp_load *load, uint32_t workers,
+                        uint64_t limit, uint32_t *first, bool *exhausted);
 
-/* Account for count items that were done, or will not be. */
-void lp_group_account(lp_group *group, uint32_t count, lp_bell *bell);
+/* Something has changed: wake whoever waits. */
+void lp_group_announce(lp_group *group, lp_bell *bell);
 
 /* The queue lets go of the group. */
 void lp_group_unqueue(lp_group *group, lp_bell *bell);
 
-/* Put a piece in the list, and wake whoever waits. */
+/* Put a piece in the list, and announce it. */
 void lp_group_post(lp_group *group, lp_piece *piece, lp_address address,
                    lp_bell *bell);
 
-/* Cancel: gives how many items had not been claimed. */
-uint32_t lp_group_cancel(lp_group *group);
+/* Cancel: gives how many items had not been claimed, and the first. */
+uint32_t lp_group_cancel(lp_group *group, uint32_t count, uint32_t *first);
 
 #endif

@@ -1,25 +1,35 @@
 /* host.c - collecting what the workers of all executors have completed. */
 #include "core/host.h"
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "core/executor_private.h"
 #include "core/mailbox.h"
 
 #include <sched.h>
 
+/* Wait no longer than this for a process to post what it has completed. */
+#define POST_NANOSECONDS 1000000
+
 int lp_host_init(lp_host *host)
 {
-    atomic_init(&host->bell.word, 0);
+    int status = lp_shm_create(&host->bell_file, "lpool bell", sizeof(lp_bell));
+    if (status != LP_OK) return status;
+    host->bell = (lp_bell *)(void *)host->bell_file.base;
     atomic_init(&host->collected, 0);
     atomic_init(&host->mails, 0);
     atomic_init(&host->serial, 0);
     atomic_init(&host->threads, 0);
+    atomic_init(&host->processes, 0);
     atomic_init(&host->maps, 0);
     atomic_init(&host->seed, 0);
     lp_list_init(&host->executors);
     lp_list_init(&host->ended);
     host->library = lp_library_new();
-    if (!host->library) return LP_NOMEM;
+    if (!host->library) {
+        lp_shm_clear(&host->bell_file);
+        return LP_NOMEM;
+    }
     lp_lock_init(&host->lock, LP_RANK_HOST);
     lp_lock_init(&host->waiters, LP_RANK_WAITERS);
     return LP_OK;
@@ -30,12 +40,14 @@ void lp_host_clear(lp_host *host)
     lp_lock_clear(&host->waiters);
     lp_lock_clear(&host->lock);
     lp_library_free(host->library);
+    lp_shm_clear(&host->bell_file);
 }
 
 /* A cell that was posted: whoever waits for the task hears of it. */
 static void notice(lp_host *host, lp_task *task)
 {
     bool abandoned = true;
+    if (task->serial == 0) return; /* there is no such task */
     lp_lock_enter(&host->waiters);
     if (task->posted) {
         task->posted = 0;
@@ -43,7 +55,7 @@ static void notice(lp_host *host, lp_task *task)
         abandoned = task->dead;
     }
     lp_lock_leave(&host->waiters);
-    lp_bell_ring(&host->bell);
+    lp_bell_ring(host->bell);
     if (abandoned && lp_task_abandon(task))
         lp_list_append(&host->ended, &task->mails);
 }
@@ -52,18 +64,21 @@ static void notice(lp_host *host, lp_task *task)
 static void collect_executor(lp_host *host, lp_executor *executor)
 {
     lp_control *control = &executor->control;
-    if (atomic_load_explicit(&control->completed, memory_order_relaxed) == 0)
-        return;
-    uint32_t entry = atomic_exchange(&control->completed, 0);
-    uint32_t oldest_first = 0;
-    while (entry) {
+    _Atomic uint32_t *list = &control->words->completed;
+    if (atomic_load_explicit(list, memory_order_relaxed) == 0) return;
+    uint32_t entry = atomic_exchange(list, 0);
+    uint32_t oldest_first = 0, count = 0;
+    /* Workers wrote it: it may lead anywhere, and round in circles. */
+    while (entry && lp_executor_task(executor, entry - 1) &&
+           count++ < executor->tasks.count) {
         lp_cell *cell = lp_table_at(&control->cells, entry - 1);
         uint32_t next = atomic_load(&cell->next);
         atomic_store(&cell->next, oldest_first);
         oldest_first = entry;
         entry = next;
     }
-    while (oldest_first) {
+    while (oldest_first && lp_executor_task(executor, oldest_first - 1) &&
+           count-- > 0) {
         uint32_t number = oldest_first - 1;
         lp_cell *cell = lp_table_at(&control->cells, number);
         oldest_first = atomic_load(&cell->next);
@@ -86,7 +101,7 @@ static lp_task *first_ended(lp_host *host)
 void lp_host_collect(lp_host *host, void (*look)(void *context, lp_task *task),
                      void *context)
 {
-    uint32_t heard = atomic_load(&host->bell.word) & ~LP_BELL_SLEEPERS;
+    uint32_t heard = atomic_load(&host->bell->word) & ~LP_BELL_SLEEPERS;
     if (heard == atomic_load(&host->collected)) return;
 
     lp_lock_enter(&host->lock);
@@ -109,11 +124,16 @@ static void await_posts(lp_executor *executor, void *unused)
 {
     (void)unused;
     lp_control *control = &executor->control;
-    uint32_t workers = atomic_load(&control->workers);
+    uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *record = lp_table_at(&control->records, i);
-        while (atomic_load_explicit(&record->completing, memory_order_acquire))
-            (void)sched_yield(); /* it blocks on nothing meanwhile */
+        if (!atomic_load(&record->completing)) continue;
+        /* It blocks on nothing meanwhile; but it may die, or be stopped. */
+        int64_t limit = lp_clock_now() + POST_NANOSECONDS;
+        while (
+            atomic_load_explicit(&record->completing, memory_order_acquire) &&
+            (!executor->is_shared || lp_clock_now() < limit))
+            (void)sched_yield();
     }
 }
 

@@ -12,12 +12,14 @@
 #include "base/library.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/shm.h"
 #include "core/bell.h"
 
 struct lp_task;
 
 typedef struct lp_host {
-    lp_bell bell;
+    lp_bell *bell;    /* in a page that workers in other processes see too */
+    lp_shm bell_file; /* of that page */
     lp_library *library;
 
     lp_lock lock; /* guards the two lists below */
@@ -29,11 +31,12 @@ typedef struct lp_host {
     _Atomic uint32_t mails;     /* expected, or not taken yet */
     _Atomic uint32_t serial;    /* of tasks, for people */
     _Atomic uint32_t threads;   /* thread pools so far, for their names */
+    _Atomic uint32_t processes; /* the same of process pools */
     _Atomic uint64_t maps;      /* maps so far */
     _Atomic uint64_t seed;      /* for the random numbers of workers */
 } lp_host;
 
-/* 0 or LP_NOMEM. */
+/* 0, LP_NOMEM or LP_SYSTEM. */
 int lp_host_init(lp_host *host);
 
 /* All executors are closed and nobody waits. */
@@ -57,7 +60,7 @@ void lp_host_await_posts(lp_host *host);
 /* Whether there is anything to collect, or mail to come or to be taken. */
 static inline bool lp_host_has_news(lp_host *host)
 {
-    uint32_t heard = atomic_load(&host->bell.word) & ~LP_BELL_SLEEPERS;
+    uint32_t heard = atomic_load(&host->bell->word) & ~LP_BELL_SLEEPERS;
     return heard != atomic_load(&host->collected) ||
            atomic_load(&host->mails) != 0;
 }

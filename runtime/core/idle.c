@@ -35,20 +35,33 @@ void lp_idle_leave(lp_idle *idle)
 
 void lp_idle_wake_one_slowly(lp_idle *idle)
 {
-    if (atomic_load(&idle->nappers) != 0) return;
+    if (atomic_load(&idle->napper) != 0) return;
     if (atomic_load(&idle->waking) != 0) return;
     if (atomic_exchange(&idle->waking, 1) != 0) return;
     atomic_fetch_add(&idle->event, 1);
     lp_unpark_one(&idle->event);
 }
 
-void lp_idle_nap(lp_idle *idle, int64_t deadline)
+void lp_idle_nap(lp_idle *idle, uint32_t number, int64_t deadline)
 {
-    atomic_fetch_add(&idle->nappers, 1);
+    /* One napper is enough; the others of a burst nap without the title. */
+    uint32_t nobody = 0;
+    bool named =
+        atomic_compare_exchange_strong(&idle->napper, &nobody, number + 1);
     /* Not on the sleepers' word: it must not take a wake-up from them. */
-    _Atomic uint32_t nobody = 0;
-    (void)lp_park(&nobody, 0, deadline);
-    atomic_fetch_sub(&idle->nappers, 1);
+    _Atomic uint32_t word = 0;
+    (void)lp_park(&word, 0, deadline);
+    if (named) atomic_store(&idle->napper, 0);
+}
+
+void lp_idle_bury(lp_idle *idle, uint32_t number, bool slept)
+{
+    uint32_t napper = number + 1;
+    (void)atomic_compare_exchange_strong(&idle->napper, &napper, 0);
+    if (slept) atomic_fetch_sub(&idle->sleepers, 1);
+    /* A wake-up that was meant for it goes to all the others. */
+    atomic_store(&idle->waking, 0);
+    lp_idle_wake_all(idle);
 }
 
 void lp_idle_wake_all(lp_idle *idle)

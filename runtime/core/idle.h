@@ -19,7 +19,7 @@ typedef struct lp_idle {
     _Atomic uint32_t sleepers; /* declared, or asleep */
     _Atomic uint32_t waking;   /* a wake-up is under way */
     _Atomic uint32_t event;    /* the word they sleep on */
-    _Atomic uint32_t nappers;  /* will look again soon without being woken */
+    _Atomic uint32_t napper;   /* will look again soon: its number + 1 */
 } lp_idle;
 
 /* Declare; gives what to sleep on. Then look for work again. */
@@ -35,10 +35,16 @@ void lp_idle_leave(lp_idle *idle);
 void lp_idle_wake_all(lp_idle *idle);
 
 /*
- * Sleep until the deadline, without being woken for work: for a worker in
- * the middle of a burst. Nobody else is woken meanwhile; it looks in time.
+ * Sleep until the deadline, without being woken for work: for worker number,
+ * in the middle of a burst. Nobody else is woken meanwhile; it looks in time.
  */
-void lp_idle_nap(lp_idle *idle, int64_t deadline);
+void lp_idle_nap(lp_idle *idle, uint32_t number, int64_t deadline);
+
+/*
+ * Worker number has died, wherever it was: what it stands for here ends.
+ * slept: it had declared, and not left.
+ */
+void lp_idle_bury(lp_idle *idle, uint32_t number, bool slept);
 
 void lp_idle_wake_one_slowly(lp_idle *idle);
 

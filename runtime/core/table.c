@@ -1,23 +1,31 @@
 /* table.c - chunks of doubling size. */
 #include "core/table.h"
 
-#include "base/alloc.h"
 #include "base/status.h"
 
 void lp_table_init(lp_table *table, size_t size)
 {
-    for (uint32_t i = 0; i < LP_TABLE_CHUNKS; i++)
-        atomic_init(&table->chunks[i], NULL);
+    lp_chunks_init(&table->chunks);
     table->size = size;
     table->count = 0;
 }
 
+void lp_table_share(lp_table *table, size_t size, lp_shm *file,
+                    lp_chunk_places *places)
+{
+    lp_chunks_share(&table->chunks, file, places);
+    table->size = size;
+    table->count = 0;
+}
+
+static size_t chunk_size(uint32_t chunk, const void *table)
+{
+    return lp_table_chunk_size(table, chunk);
+}
+
 void lp_table_clear(lp_table *table)
 {
-    for (uint32_t i = 0; i < LP_TABLE_CHUNKS; i++) {
-        lp_free(atomic_load(&table->chunks[i]));
-        atomic_store(&table->chunks[i], NULL);
-    }
+    lp_chunks_clear(&table->chunks, chunk_size, table);
     table->count = 0;
 }
 
@@ -26,12 +34,10 @@ int lp_table_add(lp_table *table, uint32_t *number)
     uint32_t place;
     uint32_t chunk = lp_table_chunk(table->count, &place);
     if (chunk >= LP_TABLE_CHUNKS) return LP_NOMEM;
-    if (place == 0) {
-        size_t count = (size_t)1 << (LP_TABLE_FIRST_BITS + chunk);
-        char *objects = lp_calloc(count, table->size);
-        if (!objects) return LP_NOMEM;
-        atomic_store(&table->chunks[chunk], objects);
-    }
+    if (place == 0 &&
+        lp_chunks_make(&table->chunks, chunk,
+                       lp_table_chunk_size(table, chunk)) != LP_OK)
+        return LP_NOMEM;
     *number = table->count++;
     return LP_OK;
 }

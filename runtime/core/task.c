@@ -30,6 +30,12 @@ static lp_slot *slot_of(const lp_task *task)
     return lp_table_at(&task->executor->control.slots, task->number);
 }
 
+lp_task *lp_executor_task(lp_executor *executor, uint32_t number)
+{
+    if (number >= executor->tasks.count) return NULL;
+    return lp_table_at(&executor->tasks, number);
+}
+
 lp_cell *lp_task_cell(const lp_task *task)
 {
     return lp_table_at(&task->executor->control.cells, task->number);
@@ -62,6 +68,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     new->line = 0;
     new->source = NULL;
     new->label = NULL;
+    new->sent = 0;
     new->manual = 0;
     atomic_store_explicit(&new->posted, 0, memory_order_relaxed);
     atomic_store_explicit(&new->dead, 0, memory_order_relaxed);
@@ -74,6 +81,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     lp_cell *cell = lp_task_cell(new);
     cell->length = 0;
     cell->worker = 0;
+    cell->arena = 0;
     cell->finished_at = 0;
     /* Not pending before it is queued, so that nobody settles it. */
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
@@ -93,11 +101,15 @@ void lp_task_free(lp_task *task)
     lp_lock_enter(&executor->lock);
     if (slot->length > LP_SLOT_INLINE)
         lp_arena_drop(executor->control.parcels, slot->at.parcel);
-    if (cell->length > LP_CELL_INLINE)
-        lp_arena_return(executor->arenas[cell->worker], cell->at.outcome);
+    uint32_t phase = lp_task_state(task) & LP_PHASE;
+    if (cell->length > LP_CELL_INLINE && phase != LP_CANCELLED)
+        lp_executor_drop_outcome_locked(executor, cell->arena,
+                                        cell->at.outcome);
+    if (task->sent) executor->sent--;
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
     lp_free(task->label);
     task->label = NULL;
+    task->serial = 0;
     task->line = executor->free_task;
     executor->free_task = task->number + 1;
     bool last =
@@ -157,7 +169,7 @@ static void tell_settled(lp_task *task, uint32_t before)
     lp_mailbox_deliver_locked(task);
     bool dead = atomic_load(&task->dead);
     lp_lock_leave(&host->waiters);
-    lp_bell_ring(&host->bell);
+    lp_bell_ring(host->bell);
     /* The post that would have freed it does not come any more. */
     if (dead && lp_task_abandon(task))
         lp_control_post(&task->executor->control, task->number);
@@ -188,9 +200,13 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase)
 const uint8_t *lp_task_outcome(const lp_task *task, size_t *length)
 {
     const lp_cell *cell = lp_task_cell(task);
-    *length = cell->length;
-    if (cell->length <= LP_CELL_INLINE) return cell->at.bytes;
-    return lp_arena_at(task->executor->arenas[cell->worker], cell->at.outcome);
+    /* Read once: the worker may be out of its mind. */
+    uint64_t size = *(const volatile uint64_t *)&cell->length;
+    *length = (size_t)size;
+    if (size <= LP_CELL_INLINE) return cell->at.bytes;
+    lp_outcomes *outcomes = lp_executor_outcomes(task->executor, cell->arena);
+    if (!outcomes) return NULL;
+    return lp_arena_check(outcomes->arena, cell->at.outcome, size);
 }
 
 bool lp_task_listen(lp_task *task, uint32_t *expected)

@@ -55,7 +55,7 @@ void lp_handles_drop(lp_handles *handles);
 
 typedef struct lp_slot {
     uint64_t length;     /* of the parcel in bytes */
-    lp_handles *handles; /* owned by the task; NULL if it has none */
+    lp_handles *handles; /* owned; NULL if there are none, or processes */
     union {
         lp_place parcel;               /* in the host's arena */
         uint8_t bytes[LP_SLOT_INLINE]; /* if length fits */
@@ -67,8 +67,8 @@ typedef struct lp_cell {
     _Atomic uint32_t next; /* in the completed list: number + 1 */
     int64_t finished_at;   /* clock, nanoseconds */
     uint64_t length;       /* of the outcome in bytes */
-    uint32_t worker;       /* that ran it; its arena has the outcome */
-    uint32_t unused;
+    uint32_t worker;       /* that ran it */
+    uint32_t arena;        /* that has the outcome, if it is not here */
     union {
         lp_place outcome;
         uint8_t bytes[LP_CELL_INLINE];

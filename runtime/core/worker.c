@@ -16,6 +16,8 @@
 #include "base/status.h"
 #include "core/worker_items.h"
 
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Take several tasks at a time only if they are faster than this. */
@@ -28,6 +30,18 @@
 #define BURST_TASKS     32u
 #define NAP_NANOSECONDS 50000
 #define NAPS            10u
+
+#ifdef LP_DEBUG
+void lp_worker_point(const lp_worker *worker, const char *name)
+{
+    /* Nobody sets the environment while workers run. */
+    const char *wanted =
+        worker->mortal ? getenv("LPOOL_TEST_DIE") : NULL; /* NOLINT */
+    if (!wanted || strcmp(wanted, name) != 0) return;
+    if (atomic_fetch_add(&worker->control->words->deaths, 1) == 0)
+        raise(SIGKILL);
+}
+#endif
 
 void lp_worker_init(lp_worker *worker, lp_control *control, uint32_t number)
 {
@@ -47,11 +61,11 @@ static lp_cell *cell_at(lp_control *control, uint32_t number)
 void lp_control_post(lp_control *control, uint32_t number)
 {
     lp_cell *cell = cell_at(control, number);
-    uint32_t first = atomic_load(&control->completed);
+    _Atomic uint32_t *list = &control->words->completed;
+    uint32_t first = atomic_load(list);
     do {
         atomic_store_explicit(&cell->next, first, memory_order_relaxed);
-    } while (
-        !atomic_compare_exchange_weak(&control->completed, &first, number + 1));
+    } while (!atomic_compare_exchange_weak(list, &first, number + 1));
     lp_bell_ring(control->bell);
 }
 
@@ -70,6 +84,7 @@ static lp_phase store_outcome(lp_worker *worker, lp_cell *cell,
                               const lp_outcome *outcome)
 {
     cell->worker = worker->number;
+    cell->arena = worker->arena;
     cell->length = outcome->length;
     if (outcome->length <= LP_CELL_INLINE) {
         if (outcome->length > 0)
@@ -94,10 +109,12 @@ static lp_phase store_outcome(lp_worker *worker, lp_cell *cell,
 }
 
 /* The state goes to phase; whoever waits hears of it. */
-static void complete(lp_control *control, uint32_t number, lp_phase phase)
+static void complete(lp_worker *worker, uint32_t number, lp_phase phase)
 {
+    lp_control *control = worker->control;
     lp_cell *cell = cell_at(control, number);
     uint32_t before = lp_cell_complete(cell, phase);
+    lp_worker_point(worker, "completed");
     if (before & LP_WAITED) lp_unpark_all(&cell->state);
     if (before & LP_ABANDONED) {
         /* Still in a batch: whoever takes it out posts it. */
@@ -115,9 +132,14 @@ void lp_worker_count_ended(lp_worker *worker, uint64_t count)
                           memory_order_release);
 }
 
+/*
+ * Run a task that the worker has claimed. Its record says so since before
+ * the claim.
+ */
 static void run_task(lp_worker *worker, uint32_t number)
 {
     lp_control *control = worker->control;
+    lp_record *record = worker->record;
     const lp_slot *slot = lp_table_at(&control->slots, number);
     lp_cell *cell = cell_at(control, number);
     lp_outcome outcome = {.phase = LP_FINISHED};
@@ -128,11 +150,11 @@ static void run_task(lp_worker *worker, uint32_t number)
     if (slot->length > LP_SLOT_INLINE)
         job.bytes = lp_arena_at(control->parcels, slot->at.parcel);
 
-    atomic_store_explicit(&worker->record->running, number + 1,
-                          memory_order_relaxed);
+    lp_worker_point(worker, "claimed");
     worker->kind->execute(worker->self, &job, &outcome);
+    lp_worker_point(worker, "executed");
     lp_phase phase = store_outcome(worker, cell, &outcome);
-    atomic_store_explicit(&worker->record->running, 0, memory_order_relaxed);
+    lp_worker_point(worker, "stored");
 
     int64_t now = lp_clock_now();
     uint64_t took = (uint64_t)(now - worker->now);
@@ -142,10 +164,30 @@ static void run_task(lp_worker *worker, uint32_t number)
     lp_worker_count_ended(worker, 1);
     if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
     /* Whoever sees it done can see that it may still have to be posted. */
-    atomic_store_explicit(&worker->record->completing, 1, memory_order_relaxed);
-    complete(control, number, phase);
+    atomic_store_explicit(&record->completing, 1, memory_order_relaxed);
+    lp_worker_point(worker, "completing");
+    complete(worker, number, phase);
     /* Release; pairs with the acquire in lp_host_await_posts. */
-    atomic_store_explicit(&worker->record->completing, 0, memory_order_release);
+    atomic_store_explicit(&record->completing, 0, memory_order_release);
+    atomic_store_explicit(&record->running, 0, memory_order_release);
+}
+
+/* Announce, then claim and run, or let go of, a task from queue or inbox. */
+static void claim_and_run(lp_worker *worker, uint32_t number,
+                          void (*announced)(lp_worker *worker))
+{
+    atomic_store_explicit(&worker->record->running, number + 1,
+                          memory_order_release);
+    lp_worker_point(worker, "announced");
+    announced(worker);
+    lp_worker_point(worker, "begun");
+    uint32_t state;
+    if (lp_cell_claim(cell_at(worker->control, number), &state)) {
+        run_task(worker, number);
+        return;
+    }
+    lp_control_unqueue(worker->control, number);
+    atomic_store_explicit(&worker->record->running, 0, memory_order_release);
 }
 
 /* ---- batches ---- */
@@ -155,14 +197,34 @@ static uint32_t batch_limit(lp_worker *worker)
     uint32_t limit = 1;
     if (worker->average < TINY_NANOSECONDS) {
         lp_control *control = worker->control;
-        uint64_t share =
-            lp_queue_length(&control->queue) /
-            atomic_load_explicit(&control->workers, memory_order_relaxed);
+        uint64_t share = lp_queue_length(&control->queue) /
+                         atomic_load_explicit(&control->layout->workers,
+                                              memory_order_relaxed);
         limit = share > LP_BATCH ? LP_BATCH : (uint32_t)share;
         if (limit == 0) limit = 1;
     }
     if (limit > worker->left) limit = (uint32_t)worker->left;
     return limit;
+}
+
+void lp_worker_hoard(lp_worker *worker, bool hoards)
+{
+    /* In this order a death leaves the count too high, which does no harm. */
+    lp_words *words = worker->control->words;
+    if (hoards) atomic_fetch_add(&words->hoards, 1);
+    atomic_store_explicit(&worker->record->hoards, hoards,
+                          memory_order_relaxed);
+    if (!hoards) atomic_fetch_sub(&words->hoards, 1);
+}
+
+static void begin_next(lp_worker *worker)
+{
+    _Atomic uint32_t *begun = &worker->record->begun;
+    uint32_t count = atomic_load_explicit(begun, memory_order_relaxed) + 1;
+    uint32_t taken =
+        atomic_load_explicit(&worker->record->taken, memory_order_relaxed);
+    atomic_store_explicit(begun, count, memory_order_release);
+    if (count == taken && taken > 1) lp_worker_hoard(worker, false);
 }
 
 /* Run what is left of the batch; others may have taken some of it. */
@@ -171,17 +233,10 @@ static void run_batch(lp_worker *worker)
     lp_record *record = worker->record;
     uint32_t taken = atomic_load_explicit(&record->taken, memory_order_relaxed);
     for (uint32_t i = 0; i < taken; i++) {
-        uint32_t number =
-            atomic_load_explicit(&record->batch[i], memory_order_relaxed);
-        atomic_store_explicit(&record->begun, i + 1, memory_order_relaxed);
-        if (i + 1 == taken && taken > 1)
-            atomic_fetch_sub(&worker->control->hoards, 1);
-        uint32_t state;
-        if (lp_cell_claim(cell_at(worker->control, number), &state)) {
-            run_task(worker, number);
-        } else {
-            lp_control_unqueue(worker->control, number);
-        }
+        claim_and_run(
+            worker,
+            atomic_load_explicit(&record->batch[i], memory_order_relaxed),
+            begin_next);
     }
     atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
 }
@@ -193,10 +248,12 @@ static bool serve_queue(lp_worker *worker)
     lp_record *record = worker->record;
     uint32_t batch[LP_BATCH];
     uint64_t position;
+    if (lp_queue_length(&control->queue) == 0) return false;
+    atomic_store_explicit(&record->moving, 1, memory_order_relaxed);
     uint32_t count =
         lp_queue_take(&control->queue, batch, batch_limit(worker), &position);
-    if (count == 0) return false;
-    if (batch[0] & LP_QUEUE_GROUP) {
+    lp_worker_point(worker, "taken");
+    if (count > 0 && (batch[0] & LP_QUEUE_GROUP)) {
         lp_worker_items_take(worker, batch[0], position);
         return true;
     }
@@ -206,9 +263,12 @@ static bool serve_queue(lp_worker *worker)
     atomic_store_explicit(&record->begun, 0, memory_order_relaxed);
     /* Release; pairs with the acquire in steal_from. */
     atomic_store_explicit(&record->taken, count, memory_order_release);
-    if (count > 1) atomic_fetch_add(&control->hoards, 1);
+    atomic_store_explicit(&record->moving, 0, memory_order_release);
+    if (count == 0) return false;
+    lp_worker_point(worker, "batched");
+    if (count > 1) lp_worker_hoard(worker, true);
     if (count > 1 || lp_queue_length(&control->queue) > 0)
-        lp_idle_wake_one(&control->idle);
+        lp_idle_wake_one(&control->words->idle);
     run_batch(worker);
     return true;
 }
@@ -223,12 +283,16 @@ static bool steal_task(lp_worker *worker, lp_record *other)
     for (uint32_t i = taken; i > begun; i--) {
         uint32_t number =
             atomic_load_explicit(&other->batch[i - 1], memory_order_relaxed);
+        atomic_store_explicit(&worker->record->running, number + 1,
+                              memory_order_release);
+        lp_worker_point(worker, "stealing");
         if (lp_cell_steal(cell_at(worker->control, number))) {
-            lp_idle_wake_one(&worker->control->idle);
+            lp_idle_wake_one(&worker->control->words->idle);
             run_task(worker, number);
             return true;
         }
     }
+    atomic_store_explicit(&worker->record->running, 0, memory_order_release);
     return false;
 }
 
@@ -236,8 +300,8 @@ static bool steal_task(lp_worker *worker, lp_record *other)
 static bool steal(lp_worker *worker)
 {
     lp_control *control = worker->control;
-    if (atomic_load(&control->hoards) == 0) return false;
-    uint32_t workers = atomic_load(&control->workers);
+    if (atomic_load(&control->words->hoards) == 0) return false;
+    uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 1; i < workers; i++) {
         uint32_t number = (worker->number + i) % workers;
         lp_record *other = lp_table_at(&control->records, number);
@@ -251,8 +315,8 @@ static bool steal(lp_worker *worker)
 static bool can_steal(lp_worker *worker)
 {
     lp_control *control = worker->control;
-    if (atomic_load(&control->hoards) == 0) return false;
-    uint32_t workers = atomic_load(&control->workers);
+    if (atomic_load(&control->words->hoards) == 0) return false;
+    uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *other = lp_table_at(&control->records, i);
         uint64_t items = atomic_load(&other->items);
@@ -283,6 +347,15 @@ static uint32_t oldest_first(lp_worker *worker, uint32_t entry)
     return turned;
 }
 
+/* The first of those that wait was announced. */
+static void pass_waiting(lp_worker *worker)
+{
+    lp_record *record = worker->record;
+    uint32_t number = atomic_load(&record->running) - 1;
+    atomic_store(&record->waiting,
+                 atomic_load(&cell_at(worker->control, number)->next));
+}
+
 /* Run one task of those that were sent to this worker alone. */
 static bool serve_inbox(lp_worker *worker)
 {
@@ -294,21 +367,14 @@ static bool serve_inbox(lp_worker *worker)
             return false;
         entry = oldest_first(worker, atomic_exchange(&record->inbox, 0));
     }
-    uint32_t number = entry - 1;
-    lp_cell *cell = cell_at(worker->control, number);
-    atomic_store(&record->waiting, atomic_load(&cell->next));
-    uint32_t state;
-    if (lp_cell_claim(cell, &state)) {
-        run_task(worker, number);
-    } else {
-        lp_control_unqueue(worker->control, number);
-    }
+    claim_and_run(worker, entry - 1, pass_waiting);
     return true;
 }
 
 static bool serve(lp_worker *worker)
 {
-    return serve_inbox(worker) || serve_queue(worker) || steal(worker);
+    return lp_worker_items_resume(worker) || serve_inbox(worker) ||
+           serve_queue(worker) || steal(worker);
 }
 
 void lp_worker_run_queued(lp_worker *worker)
@@ -330,27 +396,34 @@ lp_end lp_worker_run(lp_worker *worker)
     uint64_t ended = 0; /* when it last slept */
     unsigned naps = 0;
     for (;;) {
-        if (atomic_load(&control->mode) == LP_MODE_STOP) return LP_END_STOPPED;
+        if (atomic_load(&control->layout->mode) == LP_MODE_STOP)
+            return LP_END_STOPPED;
         if (worker->left == 0) return LP_END_RETIRED;
         if (serve(worker)) {
             naps = 0;
             continue;
         }
-        if (atomic_load(&control->mode) == LP_MODE_DRAIN) return LP_END_DRAINED;
+        if (atomic_load(&control->layout->mode) == LP_MODE_DRAIN)
+            return LP_END_DRAINED;
         if (tasks_ended(worker) - ended >= BURST_TASKS && naps++ < NAPS) {
-            lp_idle_nap(&control->idle, lp_clock_now() + NAP_NANOSECONDS);
+            lp_idle_nap(&control->words->idle, worker->number,
+                        lp_clock_now() + NAP_NANOSECONDS);
             worker->now = lp_clock_now();
             continue;
         }
 
-        uint32_t declared = lp_idle_declare(&control->idle);
-        bool sleep = atomic_load(&control->mode) == LP_MODE_OPEN &&
+        lp_idle *idle = &control->words->idle;
+        uint32_t declared = lp_idle_declare(idle);
+        atomic_store_explicit(&worker->record->slept, 1, memory_order_relaxed);
+        bool sleep = atomic_load(&control->layout->mode) == LP_MODE_OPEN &&
                      atomic_load(&worker->record->inbox) == 0 &&
                      atomic_load(&worker->record->waiting) == 0 &&
                      lp_queue_length(&control->queue) == 0 &&
                      !can_steal(worker);
-        if (sleep) lp_idle_sleep(&control->idle, declared);
-        lp_idle_leave(&control->idle);
+        lp_worker_point(worker, "sleeping");
+        if (sleep) lp_idle_sleep(idle, declared);
+        atomic_store_explicit(&worker->record->slept, 0, memory_order_relaxed);
+        lp_idle_leave(idle);
         if (sleep) {
             worker->now = lp_clock_now();
             ended = tasks_ended(worker);

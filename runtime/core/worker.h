@@ -10,6 +10,7 @@
 #ifndef LP_CORE_WORKER_H
 #define LP_CORE_WORKER_H
 
+#include "base/progress.h"
 #include "core/group.h"
 #include "core/idle.h"
 #include "core/queue.h"
@@ -26,35 +27,96 @@ typedef enum lp_mode {
     LP_MODE_STOP = 2,  /* end now */
 } lp_mode;
 
-/* What one worker shows to the host and to the other workers. */
+/* How far a worker that may die has come. */
+typedef enum lp_stage {
+    LP_STAGE_NONE = 0,
+    LP_STAGE_STARTING = 1, /* the host has asked for it */
+    LP_STAGE_READY = 2,    /* it serves */
+    LP_STAGE_ENDED = 3,    /* its loop has ended; plus the lp_end, times 4 */
+} lp_stage;
+
+/*
+ * What one worker shows to the host and to the other workers. A worker that
+ * may die at any moment writes here what it is about to do before it does
+ * it, so that core/burial.c can tell what it has left undone.
+ */
 typedef struct lp_record {
-    char apart[64];           /* from the record of the worker before */
-    _Atomic uint64_t ended;   /* tasks and items done with */
-    _Atomic uint64_t items;   /* claimed of a group, not begun; see worker.c */
-    _Atomic uint32_t begun;   /* entries of batch that are no longer there */
-    _Atomic uint32_t taken;   /* entries of batch */
-    _Atomic uint32_t inbox;   /* list of tasks for this worker: number + 1 */
-    _Atomic uint32_t waiting; /* what of it was taken: oldest first */
-    _Atomic uint32_t completing;      /* a task is done, and not posted yet */
-    _Atomic uint32_t running;         /* the task in execution: number + 1 */
+    char apart[64];         /* from the record of the worker before */
+    _Atomic uint64_t ended; /* tasks and items done with */
+    _Atomic uint64_t items; /* claimed of a group, not begun; worker_items.c */
+    _Atomic uint32_t begun; /* entries of batch that are no longer there */
+    _Atomic uint32_t taken; /* entries of batch */
+    _Atomic uint32_t inbox; /* list of tasks for this worker: number + 1 */
+    _Atomic uint32_t waiting;    /* what of it was taken: oldest first */
+    _Atomic uint32_t completing; /* a task is done, and not posted yet */
+    _Atomic uint32_t running;    /* the task it claims or runs: number + 1 */
+    _Atomic uint32_t moving;     /* what it takes is nowhere for the moment */
+    _Atomic uint32_t slept;      /* counted among the sleepers */
+    _Atomic uint32_t hoards;     /* counted among those who hoard */
+    _Atomic uint32_t stage;      /* lp_stage */
+    /* The piece in the making: its group + 1 (0: none), its items. */
+    _Atomic uint32_t piece_group;
+    _Atomic uint32_t piece_first;
+    _Atomic uint32_t piece_end; /* of the items that are begun or next */
+    lp_progress progress;
     _Atomic uint32_t batch[LP_BATCH]; /* taken from the queue */
 } lp_record;
 
-/* The part of an executor that its workers see. */
-typedef struct lp_control {
-    lp_queue queue;
+/* What all processes see of an executor and only the host writes. */
+typedef struct lp_layout {
+    _Atomic uint32_t mode;    /* lp_mode */
+    _Atomic uint32_t workers; /* records in use, from 0 */
+    uint64_t setup;           /* the kind's: a place of the host's arena */
+    uint64_t setup_length;
+    lp_chunk_places slots, loads, cells, groups, records, rings;
+} lp_layout;
+
+/* What host and workers write; all zeroes at first. */
+typedef struct lp_words {
+    lp_queue_words queue;
     lp_idle idle;
-    _Atomic uint32_t mode;
     _Atomic uint32_t hoards; /* workers that have begun less than they took */
     _Atomic uint32_t completed; /* list of cells for the host: number + 1 */
-    _Atomic uint32_t workers;   /* records in use, from 0 */
+    _Atomic uint32_t deaths;    /* for tests: workers that died as told */
+} lp_words;
+
+/* An executor as the workers of one process see it; private to the process. */
+typedef struct lp_control {
+    lp_layout *layout;
+    lp_words *words;
+    lp_queue queue;
     lp_bell *bell;
     lp_arena *parcels;
     lp_table slots;
+    lp_table loads;
     lp_table cells;
     lp_table groups;
     lp_table records;
 } lp_control;
+
+/* The memory of an executor whose workers are processes; see control.c. */
+typedef struct lp_memory_files {
+    lp_shm host;  /* the host writes, workers read */
+    lp_shm words; /* all write */
+} lp_memory_files;
+
+/* 0, LP_NOMEM or LP_SYSTEM. The second takes both descriptors in any case. */
+int lp_memory_files_make(lp_memory_files *files);
+int lp_memory_files_open(lp_memory_files *files, int host, int words);
+void lp_memory_files_clear(lp_memory_files *files);
+
+/*
+ * Make a control, all zeroes before: in files that were just made, which are
+ * borrowed, or in private memory if files is NULL. After a failure it can be
+ * cleared as well. 0, LP_NOMEM.
+ */
+int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell);
+
+/* View the control that another process has made. */
+int lp_control_attach(lp_control *control, lp_memory_files *files,
+                      lp_bell *bell);
+
+void lp_control_clear(lp_control *control, lp_memory_files *files);
 
 /* What a kind is asked to do, and what it gives back. */
 typedef struct lp_job {
@@ -75,6 +137,7 @@ typedef struct lp_items_outcome {
     const uint8_t *bytes;
     size_t length;
     lp_form form;
+    lp_place place; /* of the bytes, behind an lp_piece, given; 0: elsewhere */
 } lp_items_outcome;
 
 typedef struct lp_worker_kind {
@@ -83,8 +146,11 @@ typedef struct lp_worker_kind {
     /*
      * Begin a piece of a group at item first; then run its next items, as
      * many as asked for, any number of times; then end it for the outcome.
+     * With progress, results are in the worker's arena behind room for an
+     * lp_piece, and progress is kept up to date.
      */
-    void (*begin_items)(void *self, const lp_items *items, uint32_t first);
+    void (*begin_items)(void *self, const lp_items *items, uint32_t first,
+                        lp_progress *progress);
     void (*run_items)(void *self, uint32_t count);
     void (*end_items)(void *self, lp_items_outcome *outcome);
 } lp_worker_kind;
@@ -93,7 +159,9 @@ typedef struct lp_worker {
     lp_control *control;
     lp_record *record;
     lp_arena *outcomes;
+    uint32_t arena; /* the number by which the host knows that arena */
     uint32_t number;
+    bool mortal; /* it may die and be replaced: a process */
     const lp_worker_kind *kind;
     void *self;       /* the kind's */
     uint64_t left;    /* tasks until it retires; UINT64_MAX: never */
@@ -115,6 +183,20 @@ lp_end lp_worker_run(lp_worker *worker);
 
 /* Serve until nothing is queued, without sleeping: for the serial kind. */
 void lp_worker_run_queued(lp_worker *worker);
+
+/*
+ * For tests: a debug build that was told to, by LPOOL_TEST_DIE in the
+ * environment, dies at the point of that name; one worker for each pool.
+ */
+#ifdef LP_DEBUG
+void lp_worker_point(const lp_worker *worker, const char *name);
+#else
+static inline void lp_worker_point(const lp_worker *worker, const char *name)
+{
+    (void)worker;
+    (void)name;
+}
+#endif
 
 /* Put a cell on the list that the host looks at, and ring. */
 void lp_control_post(lp_control *control, uint32_t number);

@@ -12,6 +12,11 @@
  * A thief halves it. His swap succeeds only if exactly these items of this
  * group are still unbegun, so it does not matter how old his view was. Whole
  * items are one chunk, by the wish of the caller, and not divided.
+ *
+ * A worker that may die keeps an account of its piece in its record: items
+ * from piece_first on, of which progress.done have results; those up to
+ * piece_end are begun, or are next. piece_end is set before the word moves:
+ * where the word has not reached it, the move has not happened.
  */
 #include "core/worker_items.h"
 
@@ -27,22 +32,22 @@
 
 #define WHOLE ((uint64_t)1 << 63)
 
-static uint64_t pack_items(uint32_t group, uint32_t next, uint32_t end)
+uint64_t lp_claim_pack(uint32_t group, uint32_t next, uint32_t end)
 {
     return ((uint64_t)group << 48) | ((uint64_t)next << 24) | end;
 }
 
-static uint32_t items_group(uint64_t items)
+uint32_t lp_claim_group(uint64_t items)
 {
     return (uint32_t)(items >> 48) & (LP_GROUPS - 1);
 }
 
-static uint32_t items_next(uint64_t items)
+uint32_t lp_claim_next(uint64_t items)
 {
     return (uint32_t)(items >> 24) & LP_GROUP_ITEMS;
 }
 
-static uint32_t items_end(uint64_t items)
+uint32_t lp_claim_end(uint64_t items)
 {
     return (uint32_t)items & LP_GROUP_ITEMS;
 }
@@ -50,36 +55,59 @@ static uint32_t items_end(uint64_t items)
 /* Take up to want of the worker's own items; gives the first. 0: none left. */
 static uint32_t next_items(lp_worker *worker, uint32_t want, uint32_t *first)
 {
-    _Atomic uint64_t *word = &worker->record->items;
-    uint64_t items = atomic_load(word);
+    lp_record *record = worker->record;
+    uint64_t items = atomic_load(&record->items);
     for (;;) {
-        uint32_t next = items_next(items), end = items_end(items);
+        uint32_t next = lp_claim_next(items), end = lp_claim_end(items);
         if (next >= end) return 0;
         uint32_t count = want < end - next ? want : end - next;
-        uint64_t rest = 0;
-        if (next + count < end)
-            rest = pack_items(items_group(items), next + count, end) |
-                   (items & WHOLE);
-        if (atomic_compare_exchange_weak(word, &items, rest)) {
+        uint64_t rest =
+            lp_claim_pack(lp_claim_group(items), next + count, end) |
+            (items & WHOLE);
+        atomic_store_explicit(&record->piece_end, next + count,
+                              memory_order_release);
+        lp_worker_point(worker, "claiming items");
+        if (atomic_compare_exchange_weak(&record->items, &items, rest)) {
             *first = next;
             return count;
         }
     }
 }
 
+/* Give what was made of a piece to the consumer. */
+static void post_piece(lp_worker *worker, lp_group *group, lp_place place)
+{
+    lp_piece *piece = lp_arena_at(worker->outcomes, place);
+    lp_address address = ((uint64_t)worker->arena << LP_PLACE_BITS) | place;
+    lp_worker_count_ended(worker, piece->count);
+    lp_worker_point(worker, "posting piece");
+    lp_group_post(group, piece, address, worker->control->bell);
+    lp_worker_point(worker, "posted piece");
+    atomic_store_explicit(&worker->record->piece_group, 0,
+                          memory_order_release);
+}
+
+/* Items of a piece for which there is no memory: they are gone. */
+static void lose_piece(lp_worker *worker, lp_group *group, uint32_t count)
+{
+    lp_worker_count_ended(worker, count);
+    atomic_fetch_add(&group->gone, count);
+    lp_group_announce(group, worker->control->bell);
+    atomic_store_explicit(&worker->record->piece_group, 0,
+                          memory_order_release);
+}
+
 /* Hand in what was made of count items from first on. */
 static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
                           uint32_t count)
 {
-    lp_items_outcome outcome;
+    lp_items_outcome outcome = {.form = LP_FORM_NOTHING};
     worker->kind->end_items(worker->self, &outcome);
-    lp_worker_count_ended(worker, count);
-
-    lp_place place;
+    lp_place place = outcome.place;
     size_t size = sizeof(lp_piece) + outcome.length;
-    if (lp_arena_alloc(worker->outcomes, size, &place) != LP_OK) {
-        /* The consumer learns of the gap from the accounting. */
-        lp_group_account(group, count, worker->control->bell);
+    if (!place && lp_arena_alloc(worker->outcomes, size, &place) != LP_OK) {
+        /* The consumer learns of the gap from the count. */
+        lose_piece(worker, group, count);
         return;
     }
     lp_piece *piece = lp_arena_at(worker->outcomes, place);
@@ -87,9 +115,24 @@ static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
     piece->count = count;
     piece->form = outcome.form;
     piece->length = outcome.length;
-    if (outcome.length > 0) memcpy(piece + 1, outcome.bytes, outcome.length);
-    lp_address address = ((uint64_t)worker->number << LP_PLACE_BITS) | place;
-    lp_group_post(group, piece, address, worker->control->bell);
+    if (!outcome.place && outcome.length > 0)
+        memcpy(piece + 1, outcome.bytes, outcome.length);
+    post_piece(worker, group, place);
+}
+
+/* A piece of items that were cancelled before they began. */
+static void hand_in_nothing(lp_worker *worker, lp_group *group, uint32_t first,
+                            uint32_t count)
+{
+    lp_place place;
+    if (lp_arena_alloc(worker->outcomes, sizeof(lp_piece), &place) != LP_OK) {
+        lose_piece(worker, group, count);
+        return;
+    }
+    lp_piece *piece = lp_arena_at(worker->outcomes, place);
+    *piece =
+        (lp_piece){.first = first, .count = count, .form = LP_FORM_NOTHING};
+    post_piece(worker, group, place);
 }
 
 static void set_cost(lp_group *group, int64_t spent, uint32_t count)
@@ -109,29 +152,49 @@ static uint32_t step_size(const lp_group *group, uint32_t done, int64_t spent)
     return step > 4096 ? 4096 : (uint32_t)step;
 }
 
+/* Announce a piece of the worker's next items, before they are claimed. */
+static void announce_piece(lp_worker *worker, uint32_t group)
+{
+    lp_record *record = worker->record;
+    uint32_t next = lp_claim_next(atomic_load(&record->items));
+    atomic_store_explicit(&record->progress.done, 0, memory_order_relaxed);
+    atomic_store_explicit(&record->progress.results, 0, memory_order_relaxed);
+    atomic_store_explicit(&record->piece_first, next, memory_order_relaxed);
+    atomic_store_explicit(&record->piece_end, next, memory_order_relaxed);
+    atomic_store_explicit(&record->piece_group, group + 1,
+                          memory_order_release);
+}
+
 /* Run items of one group until the worker has none, in one or more pieces. */
 static void run_items(lp_worker *worker)
 {
-    uint64_t items = atomic_load(&worker->record->items);
-    if (items == 0) return; /* a thief was faster */
-    lp_group *group = lp_table_at(&worker->control->groups, items_group(items));
+    lp_control *control = worker->control;
+    uint32_t number = lp_claim_group(atomic_load(&worker->record->items));
+    lp_group *group = lp_table_at(&control->groups, number);
+    const lp_load *load = lp_table_at(&control->loads, number);
     lp_items job;
     uint32_t first, count, piece_first = 0, piece_count = 0;
     int64_t started = lp_clock_now(), now = started;
 
-    while ((count =
-                next_items(worker, step_size(group, piece_count, now - started),
-                           &first)) > 0) {
+    for (;;) {
+        if (piece_count == 0) announce_piece(worker, number);
+        count = next_items(worker, step_size(group, piece_count, now - started),
+                           &first);
+        if (count == 0) break;
         if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
-            lp_worker_count_ended(worker, count);
-            lp_group_account(group, count, worker->control->bell);
+            if (piece_count > 0)
+                hand_in_piece(worker, group, piece_first, piece_count);
+            piece_count = 0;
+            hand_in_nothing(worker, group, first, count);
             continue;
         }
         if (piece_count == 0) {
             /* Only now: a group without items of ours may be gone. */
-            lp_group_items(group, worker->control->parcels, &job);
+            lp_group_items(load, control->parcels, &job);
             piece_first = first;
-            worker->kind->begin_items(worker->self, &job, first);
+            worker->kind->begin_items(worker->self, &job, first,
+                                      worker->mortal ? &worker->record->progress
+                                                     : NULL);
         }
         worker->kind->run_items(worker->self, count);
         piece_count += count;
@@ -144,7 +207,39 @@ static void run_items(lp_worker *worker)
         }
     }
     if (piece_count > 0) hand_in_piece(worker, group, piece_first, piece_count);
+    atomic_store_explicit(&worker->record->piece_group, 0,
+                          memory_order_release);
+    atomic_store(&worker->record->items, 0);
     worker->now = lp_clock_now();
+}
+
+/* These items become the worker's own; run them. */
+static void own_items(lp_worker *worker, uint64_t items)
+{
+    uint32_t count = lp_claim_end(items) - lp_claim_next(items);
+    if (count > 1) lp_worker_hoard(worker, true);
+    /* From here on others may take some of them. */
+    atomic_store(&worker->record->items, items);
+    lp_worker_point(worker, "items owned");
+    atomic_store_explicit(&worker->record->moving, 0, memory_order_release);
+    if (count > 1 || lp_queue_length(&worker->control->queue) > 0)
+        lp_idle_wake_one(&worker->control->words->idle);
+    run_items(worker);
+    if (count > 1) lp_worker_hoard(worker, false);
+    if (worker->left != UINT64_MAX)
+        worker->left -= count < worker->left ? count : worker->left;
+}
+
+bool lp_worker_items_resume(lp_worker *worker)
+{
+    uint64_t items =
+        atomic_load_explicit(&worker->record->items, memory_order_relaxed);
+    if (items == 0) return false;
+    if (lp_claim_end(items) - lp_claim_next(items) > 1)
+        lp_worker_hoard(worker, true);
+    run_items(worker);
+    if (atomic_load(&worker->record->hoards)) lp_worker_hoard(worker, false);
+    return true;
 }
 
 void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position)
@@ -152,49 +247,48 @@ void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position)
     lp_control *control = worker->control;
     uint32_t number = entry & ~LP_QUEUE_GROUP;
     lp_group *group = lp_table_at(&control->groups, number);
+    const lp_load *load = lp_table_at(&control->loads, number);
     uint32_t first = 0;
     bool exhausted;
     uint32_t workers =
-        atomic_load_explicit(&control->workers, memory_order_relaxed);
+        atomic_load_explicit(&control->layout->workers, memory_order_relaxed);
     uint32_t count =
-        lp_group_claim(group, workers, worker->left, &first, &exhausted);
-    if (exhausted && lp_queue_remove(&control->queue, position))
+        lp_group_claim(group, load, workers, worker->left, &first, &exhausted);
+    lp_worker_point(worker, "group claimed");
+    uint64_t whole = atomic_load(&load->chunk) ? WHOLE : 0;
+    if (exhausted && lp_queue_remove(&control->queue, position)) {
+        lp_worker_point(worker, "group removed");
         lp_group_unqueue(group, control->bell);
-    if (count == 0) return;
-
-    uint64_t whole = group->chunk ? WHOLE : 0;
-    if (count > 1) atomic_fetch_add(&control->hoards, 1);
-    atomic_store(&worker->record->items,
-                 pack_items(number, first, first + count) | whole);
-    if (count > 1 || lp_queue_length(&control->queue) > 0)
-        lp_idle_wake_one(&control->idle);
-    run_items(worker);
-    if (count > 1) atomic_fetch_sub(&control->hoards, 1);
-    if (worker->left != UINT64_MAX) worker->left -= count;
+    }
+    if (count > 0) {
+        own_items(worker, lp_claim_pack(number, first, first + count) | whole);
+    } else {
+        atomic_store_explicit(&worker->record->moving, 0, memory_order_release);
+    }
 }
 
 bool lp_worker_items_can_divide(uint64_t items)
 {
-    return items_next(items) < items_end(items) && !(items & WHOLE);
+    return lp_claim_next(items) < lp_claim_end(items) && !(items & WHOLE);
 }
 
 bool lp_worker_items_steal(lp_worker *worker, lp_record *other)
 {
     uint64_t items = atomic_load(&other->items);
     while (lp_worker_items_can_divide(items)) {
-        uint32_t next = items_next(items), end = items_end(items);
+        uint32_t next = lp_claim_next(items), end = lp_claim_end(items);
         uint32_t middle = next + (end - next) / 2;
         if (end - middle > worker->left) middle = end - (uint32_t)worker->left;
-        uint32_t group = items_group(items);
-        uint64_t rest = middle == next ? 0 : pack_items(group, next, middle);
-        if (!atomic_compare_exchange_weak(&other->items, &items, rest))
+        uint32_t group = lp_claim_group(items);
+        uint64_t rest = lp_claim_pack(group, next, middle);
+        atomic_store_explicit(&worker->record->moving, 1, memory_order_relaxed);
+        if (!atomic_compare_exchange_weak(&other->items, &items, rest)) {
+            atomic_store_explicit(&worker->record->moving, 0,
+                                  memory_order_relaxed);
             continue;
-        atomic_fetch_add(&worker->control->hoards, 1);
-        atomic_store(&worker->record->items, pack_items(group, middle, end));
-        lp_idle_wake_one(&worker->control->idle);
-        run_items(worker);
-        atomic_fetch_sub(&worker->control->hoards, 1);
-        if (worker->left != UINT64_MAX) worker->left -= end - middle;
+        }
+        lp_worker_point(worker, "items stolen");
+        own_items(worker, lp_claim_pack(group, middle, end));
         return true;
     }
     return false;

@@ -8,7 +8,13 @@
 
 #include "core/worker.h"
 
-/* Claim items of the group at the front of the queue, and run them. */
+/* Run what one before it in this record has claimed and not begun. */
+bool lp_worker_items_resume(lp_worker *worker);
+
+/*
+ * Claim items of the group at the front of the queue, and run them. The
+ * record says that the worker is moving; not any more afterwards.
+ */
 void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position);
 
 /* Take half of the items that other has not begun, and run them. */
@@ -17,6 +23,15 @@ bool lp_worker_items_steal(lp_worker *worker, lp_record *other);
 /* Whether lp_worker_items_steal would find something in this word of a record.
  */
 bool lp_worker_items_can_divide(uint64_t items);
+
+/* Join those who have begun less than they took, or leave them. */
+void lp_worker_hoard(lp_worker *worker, bool hoards);
+
+/* The record's word for items of a group, claimed and not begun. */
+uint64_t lp_claim_pack(uint32_t group, uint32_t next, uint32_t end);
+uint32_t lp_claim_group(uint64_t items);
+uint32_t lp_claim_next(uint64_t items);
+uint32_t lp_claim_end(uint64_t items);
 
 /*
  * Count tasks or items as ended: before their outcome shows, so that nobody

@@ -15,6 +15,36 @@
 
 /* ---- results ---- */
 
+/* Begin with no results, behind the prefix. Without memory nothing fits. */
+static void begin_results(lp_state *state)
+{
+    lp_buffer *results = &state->results;
+    size_t prefix = state->source.prefix;
+    lp_buffer_reset(results);
+    if (state->source.progress) {
+        /* Whatever their size, they are to be found if the worker dies. */
+        state->eager = *state->buffer.memory;
+        state->eager.from = 0;
+        if (!results->memory) lp_buffer_clear(results);
+        results->memory = &state->eager;
+    }
+    if (prefix > 0 && lp_buffer_reserve(results, prefix) == LP_OK)
+        results->length = prefix;
+    state->whole = results->length;
+}
+
+/* The item before state->next has its results: write it down. */
+static void note_progress(lp_state *state)
+{
+    lp_progress *progress = state->source.progress;
+    if (!progress) return;
+    atomic_store_explicit(&progress->results,
+                          state->results.place * 4 + state->form,
+                          memory_order_release);
+    atomic_store_explicit(&progress->done, state->next - state->first,
+                          memory_order_release);
+}
+
 /* Put the header of a result in front of what was appended since begin. */
 static void seal(lp_buffer *results, size_t begin, lp_ending ending)
 {
@@ -60,9 +90,11 @@ static int use_messages(lua_State *L, lp_state *state)
 {
     lp_buffer integers = state->results;
     lp_buffer_init(&state->results);
+    begin_results(state);
     state->form = LP_ITEMS_MESSAGES;
     int status = LP_OK;
-    for (size_t i = 0; i + 8 <= integers.length && status == LP_OK; i += 8) {
+    for (size_t i = state->source.prefix;
+         i + 8 <= integers.length && status == LP_OK; i += 8) {
         int64_t value;
         memcpy(&value, integers.bytes + i, sizeof(value));
         lua_pushinteger(L, value);
@@ -99,7 +131,7 @@ static void add_failure(lp_state *state, int pcall_status)
     size_t begin;
     results->length = state->whole; /* without what the item had begun */
     if (state->form == LP_ITEMS_INTEGERS && use_messages(L, state) != LP_OK)
-        lp_buffer_reset(results);
+        begin_results(state);
     if (open_result(results, &begin) != LP_OK) {
         lua_pop(L, 1);
         return; /* the consumer sees that the piece is short */
@@ -185,6 +217,7 @@ int lp_items_body(lua_State *L)
         lua_settop(L, 2);
         state->whole = state->results.length;
         state->next++;
+        note_progress(state);
     }
     return 0;
 }
@@ -193,7 +226,7 @@ int lp_items_body(lua_State *L)
 static void seek(lp_state *state, uint32_t first)
 {
     const lp_items_source *source = &state->source;
-    state->next = state->end = first;
+    state->next = state->end = state->first = first;
     if (source->form != LP_ITEMS_MESSAGES) return;
     state->cursor = source->items + source->index[first / source->stride];
     for (uint32_t i = 0; i < first % source->stride; i++)
@@ -204,10 +237,9 @@ void lp_items_begin(lp_state *state, const lp_items_source *source,
                     uint32_t first)
 {
     lua_State *L = state->L;
-    lp_buffer_reset(&state->results);
-    state->whole = 0;
     state->form = LP_ITEMS_INTEGERS;
     state->source = *source;
+    begin_results(state);
     seek(state, first);
     if (state->function == source->serial) return;
 
@@ -236,13 +268,20 @@ void lp_items_run(lp_state *state, uint32_t count)
         if (status == LUA_OK) continue;
         add_failure(state, status);
         state->next++;
+        note_progress(state);
     }
 }
 
 void lp_items_end(lp_state *state, uint32_t *form, const uint8_t **bytes,
-                  size_t *length)
+                  size_t *length, uint64_t *place)
 {
+    size_t prefix = state->source.prefix;
+    lp_buffer *results = &state->results;
     *form = state->form;
-    *bytes = state->results.bytes;
-    *length = state->results.length;
+    *bytes = results->bytes ? results->bytes + prefix : NULL;
+    *length = results->length >= prefix ? results->length - prefix : 0;
+    *place = 0;
+    if (!state->source.progress) return;
+    *place = lp_buffer_take_place(results);
+    if (*place == 0) *length = 0;
 }

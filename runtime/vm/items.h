@@ -10,6 +10,7 @@
 #ifndef LP_VM_ITEMS_H
 #define LP_VM_ITEMS_H
 
+#include "base/progress.h"
 #include "vm/call.h"
 
 #include <stdbool.h>
@@ -32,6 +33,8 @@ typedef struct lp_items_source {
     size_t handle_count;
     int64_t first; /* of a range */
     int64_t step;
+    lp_progress *progress; /* kept up to date after each item; may be NULL */
+    size_t prefix;         /* bytes to leave free in front of the results */
 } lp_items_source;
 
 /* Begin with item number first; results gathered before are dropped. */
@@ -41,8 +44,12 @@ void lp_items_begin(lp_state *state, const lp_items_source *source,
 /* Run the next count items. */
 void lp_items_run(lp_state *state, uint32_t count);
 
-/* The results so far: their form and bytes, the state's until it goes on. */
+/*
+ * The results so far: their form and bytes, the state's until it goes on;
+ * or given, at a place in the state's memory, behind the prefix. place is 0
+ * then if there was no memory: there are no results.
+ */
 void lp_items_end(lp_state *state, uint32_t *form, const uint8_t **bytes,
-                  size_t *length);
+                  size_t *length, uint64_t *place);
 
 #endif

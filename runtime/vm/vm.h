@@ -33,12 +33,14 @@ struct lp_state {
 
     lp_items_source source; /* of the items in progress */
     const uint8_t *cursor;  /* the next item of it */
-    uint32_t next;          /* its number */
+    uint32_t first;         /* number of the first item since begin */
+    uint32_t next;          /* that of the next */
     uint32_t end;
     uint64_t function; /* serial of the map whose function is kept */
     uint32_t form;     /* of the results */
     lp_buffer results;
-    size_t whole; /* bytes of results that are complete */
+    lp_memory eager; /* the outcomes' memory, for results of all sizes */
+    size_t whole;    /* bytes of results that are complete */
 };
 
 /* exit.c */

@@ -39,7 +39,10 @@ static int start(void *self, uint32_t number)
                       &worker->identity);
     lp_worker_init(&worker->loop, lp_executor_control(worker->executor),
                    number);
-    worker->loop.outcomes = lp_executor_arena(worker->executor, number);
+    worker->loop.arena = lp_executor_worker_arena(worker->executor, number);
+    worker->loop.outcomes =
+        lp_executor_arena(worker->executor, worker->loop.arena);
+    worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
     worker->loop.kind = &lp_state_worker_kind;
     if (worker->setup.max_tasks > 0)
         worker->loop.left = worker->setup.max_tasks;

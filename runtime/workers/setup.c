@@ -24,7 +24,12 @@ void lp_setup_clear(lp_setup *setup)
 void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
                        uint32_t number, lp_identity *identity)
 {
+    lp_host *host = lp_executor_host(executor);
+    identity->host = host;
     identity->executor = executor;
+    identity->seed =
+        setup->state.seed +
+        0x9E3779B97F4A7C15u * (1 + atomic_fetch_add(&host->seed, 1));
     identity->kind = setup->kind;
     identity->number = number;
     snprintf(identity->name, sizeof(identity->name), "%.100s_%u", setup->prefix,
@@ -33,12 +38,12 @@ void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
 
 /* Run a parcel for its effect; false if it failed. */
 static bool run_parcel(lp_state *state, const lp_buffer *parcel,
-                       lp_arena *outcomes)
+                       const lp_memory *outcomes)
 {
     lp_call_outcome outcome;
     lp_call_run(state, parcel->bytes, parcel->length, parcel->handles,
                 parcel->handle_count, &outcome);
-    lp_arena_drop(outcomes, outcome.place);
+    if (outcome.place) outcomes->drop(outcomes->owner, outcome.place);
     return outcome.ending == LP_RETURNED;
 }
 
@@ -71,19 +76,13 @@ int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
 {
     lp_state *state = NULL;
     lp_state_config config = setup->state;
-    lp_arena *outcomes =
-        lp_executor_arena(identity->executor, identity->number);
-    identity->outcomes = lp_arena_memory(outcomes);
     config.context = identity;
     config.outcomes = &identity->outcomes;
-    config.seed = setup->state.seed +
-                  0x9E3779B97F4A7C15u *
-                      (1 + atomic_fetch_add(
-                               &lp_executor_host(identity->executor)->seed, 1));
+    config.seed = identity->seed;
     char what[LP_NAME_SIZE], why[LP_BREAK_TEXT];
     int status = open_state(setup, &config, &state, what, why, sizeof(why));
     if (status == LP_OK && setup->initializer.length > 0 &&
-        !run_parcel(state, &setup->initializer, outcomes)) {
+        !run_parcel(state, &setup->initializer, &identity->outcomes)) {
         snprintf(what, sizeof(what), "initializer");
         snprintf(why, sizeof(why), "%s", lp_call_text(state));
         status = LP_FAILED;
@@ -104,8 +103,7 @@ void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
                   lp_state *state, bool orderly)
 {
     if (orderly && setup->finalizer.length > 0 &&
-        !run_parcel(state, &setup->finalizer,
-                    lp_executor_arena(identity->executor, identity->number)))
+        !run_parcel(state, &setup->finalizer, &identity->outcomes))
         log_failure(setup, "finalizer", identity, lp_call_text(state));
     lp_state_close(state);
 }
@@ -134,7 +132,8 @@ static_assert((int)LP_ITEMS_MESSAGES == (int)LP_FORM_MESSAGES &&
                   (int)LP_ITEMS_RANGE == (int)LP_FORM_RANGE,
               "vm and core mean the same forms");
 
-static void begin_items(void *self, const lp_items *items, uint32_t first)
+static void begin_items(void *self, const lp_items *items, uint32_t first,
+                        lp_progress *progress)
 {
     lp_items_source source = {
         .serial = items->serial,
@@ -150,6 +149,8 @@ static void begin_items(void *self, const lp_items *items, uint32_t first)
         .handle_count = items->handles ? items->handles->count : 0,
         .first = items->first,
         .step = items->step,
+        .progress = progress,
+        .prefix = progress ? sizeof(lp_piece) : 0,
     };
     lp_items_begin(self, &source, first);
 }
@@ -162,7 +163,8 @@ static void run_items(void *self, uint32_t count)
 static void end_items(void *self, lp_items_outcome *outcome)
 {
     uint32_t form;
-    lp_items_end(self, &form, &outcome->bytes, &outcome->length);
+    lp_items_end(self, &form, &outcome->bytes, &outcome->length,
+                 &outcome->place);
     outcome->form = (lp_form)form;
 }
 

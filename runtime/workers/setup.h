@@ -18,9 +18,11 @@
 
 /* Who a worker is, for its own state; lives as long as the state. */
 typedef struct lp_identity {
-    lp_executor *executor;
-    const char *kind; /* "thread" */
+    lp_host *host;         /* whose state it is; for what its tasks open */
+    lp_executor *executor; /* NULL in another process */
+    const char *kind;      /* "thread" */
     uint32_t number;
+    uint64_t seed; /* of its random numbers */
     char name[LP_NAME_SIZE];
     lp_memory outcomes; /* its arena, for its state's large outcomes */
 } lp_identity;

@@ -98,7 +98,9 @@ static int start(void *self, uint32_t number)
     lp_list_init(&worker->in_workers);
     lp_setup_identify(&workers->setup, executor, number, &worker->identity);
     lp_worker_init(&worker->loop, lp_executor_control(executor), number);
-    worker->loop.outcomes = lp_executor_arena(executor, number);
+    worker->loop.arena = lp_executor_worker_arena(executor, number);
+    worker->loop.outcomes = lp_executor_arena(executor, worker->loop.arena);
+    worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
     worker->loop.kind = &lp_state_worker_kind;
     if (workers->setup.max_tasks > 0)
         worker->loop.left = workers->setup.max_tasks;

@@ -63,8 +63,10 @@ static void execute(void *self, const lp_job *job, lp_outcome *outcome)
     outcome->length = sizeof(worker->sum);
 }
 
-static void begin_items(void *self, const lp_items *items, uint32_t first)
+static void begin_items(void *self, const lp_items *items, uint32_t first,
+                        lp_progress *progress)
 {
+    (void)progress;
     hand *worker = self;
     worker->items = items;
     worker->next = first;
@@ -110,7 +112,9 @@ static int start(void *self, uint32_t number)
     if (!worker) return LP_NOMEM;
     worker->team = team;
     lp_worker_init(&worker->loop, lp_executor_control(team->executor), number);
-    worker->loop.outcomes = lp_executor_arena(team->executor, number);
+    worker->loop.arena = lp_executor_worker_arena(team->executor, number);
+    worker->loop.outcomes =
+        lp_executor_arena(team->executor, worker->loop.arena);
     worker->loop.kind = &adding;
     worker->loop.self = worker;
     if (team->left > 0) worker->loop.left = team->left;
@@ -147,11 +151,14 @@ static void free_crew(void *self)
 static const lp_executor_kind kind = {
     .start = start, .join = join, .free = free_crew};
 
+/* Whether executors lie in memory files, as for processes. */
+static bool shared;
+
 static lp_executor *open_executor(lp_host *host, uint32_t workers,
                                   uint64_t left)
 {
     crew *team = calloc(1, sizeof(*team));
-    lp_executor_config config = {host, &kind, team, workers};
+    lp_executor_config config = {host, &kind, team, workers, shared};
     lp_executor *executor = NULL;
     lp_lock_init(&team->lock, LP_RANK_WORKERS);
     lp_list_init(&team->hands);
@@ -165,14 +172,14 @@ static lp_executor *open_executor(lp_host *host, uint32_t workers,
 static void close_host(lp_host *host)
 {
     for (;;) {
-        uint32_t heard = lp_bell_listen(&host->bell);
+        uint32_t heard = lp_bell_listen(host->bell);
         lp_host_collect(host, NULL, NULL);
         lp_host_reap(host);
         lp_lock_enter(&host->lock);
         bool empty = lp_list_is_empty(&host->executors);
         lp_lock_leave(&host->lock);
         if (empty) break;
-        CHECK(lp_bell_sleep(&host->bell, heard,
+        CHECK(lp_bell_sleep(host->bell, heard,
                             lp_clock_after(INT64_C(60000000000))) !=
               LP_TIMEOUT);
         if (failures) exit(1);
@@ -298,7 +305,7 @@ static void test_mailbox_gets_each_task_once(void)
     }
     int arrived = 0;
     while (arrived < COUNT) {
-        uint32_t heard = lp_bell_listen(&host.bell);
+        uint32_t heard = lp_bell_listen(host.bell);
         lp_host_collect(&host, NULL, NULL);
         lp_task *task = lp_mailbox_take(&mailbox);
         if (task) {
@@ -306,7 +313,7 @@ static void test_mailbox_gets_each_task_once(void)
             lp_task_release(task);
             arrived++;
         } else {
-            (void)lp_bell_sleep(&host.bell, heard, LP_NEVER);
+            (void)lp_bell_sleep(host.bell, heard, LP_NEVER);
         }
     }
     CHECK(mailbox.count == 0);
@@ -323,8 +330,7 @@ static uint32_t queue_range(lp_executor *executor, uint32_t count)
     const lp_group_content content = {.head = (const uint8_t *)"f",
                                       .head_length = 1};
     CHECK(lp_executor_new_group(executor, &number) == LP_OK);
-    lp_group *group =
-        lp_table_at(&lp_executor_control(executor)->groups, number);
+    lp_load *group = lp_executor_load(executor, number);
     group->form = LP_FORM_RANGE;
     group->first = 0;
     group->step = 1;
@@ -335,12 +341,29 @@ static uint32_t queue_range(lp_executor *executor, uint32_t count)
     return number;
 }
 
-static void await_group(lp_group *group)
+static uint8_t seen[512];
+
+static int see(void *unused, const lp_taken *piece)
 {
-    while (atomic_load(&group->remaining) > 0) {
+    const int64_t *results = (const int64_t *)(const void *)piece->bytes;
+    (void)unused;
+    CHECK(piece->form == LP_FORM_INTEGERS);
+    CHECK(piece->length == piece->count * sizeof(int64_t));
+    for (uint32_t i = 0; i < piece->count; i++) {
+        CHECK(results[i] == 2 * (int64_t)(piece->first + i));
+        seen[piece->first + i]++;
+    }
+    return LP_OK;
+}
+
+static void await_group(lp_executor *executor, uint32_t number)
+{
+    lp_group *group = lp_executor_group(executor, number);
+    for (;;) {
         uint32_t state = atomic_fetch_or(&group->state, LP_WAITED) | LP_WAITED;
-        if (atomic_load(&group->remaining) > 0)
-            (void)lp_park(&group->state, state, LP_NEVER);
+        CHECK(lp_executor_take_pieces(executor, number, see, NULL) == LP_OK);
+        if (lp_executor_group_is_over(executor, number)) return;
+        (void)lp_park(&group->state, state, LP_NEVER);
     }
 }
 
@@ -352,26 +375,12 @@ static void test_group_gives_each_item_once(void)
     for (int round = 0; round < 300; round++) {
         uint32_t count = 1 + (uint32_t)round % 400;
         uint32_t number = queue_range(executor, count);
-        lp_group *group =
-            lp_table_at(&lp_executor_control(executor)->groups, number);
         if (round % 7 == 0) {
             lp_executor_drop_group(executor, number, round % 2 == 0);
             continue;
         }
-        await_group(group);
-        static uint8_t seen[512];
         memset(seen, 0, sizeof(seen));
-        for (lp_address at = atomic_load(&group->pieces); at != 0;) {
-            const lp_piece *piece = lp_arena_at(
-                lp_executor_arena(executor, (uint32_t)(at >> LP_PLACE_BITS)),
-                at & (((lp_place)1 << LP_PLACE_BITS) - 1));
-            const int64_t *results = (const int64_t *)(piece + 1);
-            for (uint32_t i = 0; i < piece->count; i++) {
-                CHECK(results[i] == 2 * (int64_t)(piece->first + i));
-                seen[piece->first + i]++;
-            }
-            at = piece->next;
-        }
+        await_group(executor, number);
         for (uint32_t i = 0; i < count; i++)
             CHECK(seen[i] == 1);
         lp_executor_drop_group(executor, number, true);
@@ -394,7 +403,7 @@ static void test_stop_ends_every_task(void)
         if (round % 3 == 0) {
             lp_executor_break(executor, "on purpose");
         } else if (round % 3 == 1) {
-            lp_executor_stop(executor);
+            lp_executor_stop(executor, 0);
         } else {
             lp_executor_close(executor, true);
         }
@@ -445,12 +454,12 @@ static void run(const char *name, void (*test)(void))
     int before = failures;
     test();
     tests++;
-    printf("%s %d - core: %s\n", failures == before ? "ok" : "not ok", tests,
-           name);
+    printf("%s %d - core: %s%s\n", failures == before ? "ok" : "not ok", tests,
+           name, shared ? ", in memory files" : "");
     fflush(stdout);
 }
 
-int main(void)
+static void run_all(void)
 {
     run("tasks of several submitters end once, rightly", test_race);
     run("the same while workers retire", test_race_with_workers_that_retire);
@@ -460,6 +469,13 @@ int main(void)
     run("a group gives each item once", test_group_gives_each_item_once);
     run("stop, break and cancel end every task", test_stop_ends_every_task);
     run("submit without memory loses nothing", test_submit_without_memory);
+}
+
+int main(void)
+{
+    run_all();
+    shared = true;
+    run_all();
     printf("1..%d\n", tests);
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,0 +1,137 @@
+/*
+ * executor_arenas.c - the arenas of outcomes, which outlive their writers.
+ *
+ * A worker that ends in good order leaves its arena to the next of its
+ * number. The arena of one that died is not used any more, since nobody
+ * knows what state it is in; it goes when what lies in it has been read.
+ */
+#include "base/status.h"
+#include "core/executor_private.h"
+
+#define PAGE ((size_t)4096)
+
+/* More numbers than an address has room for are never given out. */
+#define MOST_ARENAS LP_WORKERS
+
+lp_outcomes *lp_executor_outcomes(lp_executor *executor, uint32_t arena)
+{
+    if (arena == LP_HOST_ARENA || arena > executor->outcomes.count) return NULL;
+    lp_outcomes *found = lp_table_at(&executor->outcomes, arena - 1);
+    return found->arena ? found : NULL;
+}
+
+static int make_arena(lp_executor *executor, lp_outcomes *outcomes)
+{
+    lp_shm_init(&outcomes->file);
+    if (!executor->is_shared) {
+        outcomes->arena = lp_arena_new();
+        return outcomes->arena ? LP_OK : LP_NOMEM;
+    }
+    int status =
+        lp_shm_create(&outcomes->file, "lpool outcomes", LP_ARENA_HEAD + PAGE);
+    if (status != LP_OK) return status;
+    outcomes->file.end = LP_ARENA_HEAD;
+    outcomes->arena = lp_arena_open(&outcomes->file, 0, false);
+    if (!outcomes->arena) {
+        lp_shm_clear(&outcomes->file);
+        return LP_NOMEM;
+    }
+    return LP_OK;
+}
+
+int lp_executor_use_arena_locked(lp_executor *executor, uint32_t worker)
+{
+    if (executor->arena_of[worker] != 0) return LP_OK;
+    uint32_t number = executor->free_outcomes;
+    if (number == 0) {
+        if (executor->outcomes.count >= MOST_ARENAS ||
+            lp_table_add(&executor->outcomes, &number) != LP_OK)
+            return LP_NOMEM;
+        number++;
+        executor->free_outcomes = number;
+    }
+    lp_outcomes *outcomes = lp_table_at(&executor->outcomes, number - 1);
+    uint32_t next = outcomes->next;
+    *outcomes = (lp_outcomes){.next = next};
+    int status = make_arena(executor, outcomes);
+    if (status != LP_OK) return status;
+    executor->free_outcomes = next;
+    executor->arena_of[worker] = number;
+    return LP_OK;
+}
+
+uint32_t lp_executor_worker_arena(lp_executor *executor, uint32_t worker)
+{
+    return executor->arena_of[worker];
+}
+
+lp_arena *lp_executor_arena(lp_executor *executor, uint32_t number)
+{
+    lp_outcomes *outcomes = lp_executor_outcomes(executor, number);
+    return outcomes ? outcomes->arena : NULL;
+}
+
+const lp_shm *lp_executor_arena_file(lp_executor *executor, uint32_t number)
+{
+    return &lp_executor_outcomes(executor, number)->file;
+}
+
+static void free_arena(lp_executor *executor, lp_outcomes *outcomes,
+                       uint32_t number)
+{
+    lp_arena_free(outcomes->arena);
+    lp_shm_clear(&outcomes->file);
+    outcomes->arena = NULL;
+    outcomes->next = executor->free_outcomes;
+    executor->free_outcomes = number;
+}
+
+/* Outcomes of tasks that lie in an arena. */
+static uint32_t count_tasks_locked(lp_executor *executor, uint32_t arena)
+    LP_HOLDS(&executor->lock)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < executor->tasks.count; i++) {
+        const lp_cell *cell = lp_table_at(&executor->control.cells, i);
+        uint32_t phase = atomic_load(&cell->state) & LP_PHASE;
+        if (phase >= LP_FINISHED && phase != LP_CANCELLED &&
+            cell->length > LP_CELL_INLINE && cell->arena == arena)
+            count++;
+    }
+    return count;
+}
+
+void lp_executor_retire_arena_locked(lp_executor *executor, uint32_t worker)
+{
+    uint32_t number = executor->arena_of[worker];
+    lp_outcomes *outcomes = lp_executor_outcomes(executor, number);
+    executor->arena_of[worker] = 0;
+    if (!outcomes) return;
+    outcomes->retired = true;
+    outcomes->blocks = outcomes->pieces + count_tasks_locked(executor, number) +
+                       lp_executor_count_pieces_locked(executor, number);
+    if (outcomes->blocks == 0) free_arena(executor, outcomes, number);
+}
+
+void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
+                                     lp_place place)
+{
+    if (arena == LP_HOST_ARENA) {
+        lp_arena_drop(executor->control.parcels, place);
+        return;
+    }
+    lp_outcomes *outcomes = lp_executor_outcomes(executor, arena);
+    if (!outcomes || !lp_arena_check(outcomes->arena, place, 0)) return;
+    lp_arena_return(outcomes->arena, place);
+    if (outcomes->retired && outcomes->blocks > 0 && --outcomes->blocks == 0)
+        free_arena(executor, outcomes, arena);
+}
+
+void lp_executor_clear_arenas(lp_executor *executor)
+{
+    for (uint32_t i = 0; i < executor->outcomes.count; i++) {
+        lp_outcomes *outcomes = lp_table_at(&executor->outcomes, i);
+        if (outcomes->arena) free_arena(executor, outcomes, i + 1);
+    }
+    lp_table_clear(&executor->outcomes);
+}
