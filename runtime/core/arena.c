@@ -240,6 +240,12 @@ void *lp_arena_check(lp_arena *arena, lp_place place, uint64_t length)
     return memory + offset;
 }
 
+uint64_t lp_arena_room(lp_arena *arena, lp_place place)
+{
+    const segment *where = segment_of(arena, (uint32_t)(place >> OFFSET_BITS));
+    return where->size - (place & (((lp_place)1 << OFFSET_BITS) - 1));
+}
+
 void *lp_arena_at(lp_arena *arena, lp_place place)
 {
     parts *own = parts_of(arena);

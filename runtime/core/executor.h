@@ -28,6 +28,7 @@ typedef struct lp_task {
     _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
     uint8_t manual;         /* immutable: a future without a worker */
+    uint8_t ending;         /* in the host's list of ended; host's lock */
 } lp_task;
 
 /* How an executor's workers come to life; one for each kind. */

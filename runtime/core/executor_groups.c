@@ -117,9 +117,7 @@ void lp_executor_account_locked(lp_executor *executor, uint32_t number,
         (void)lp_spans_add(&account->spans, first, first + count);
 }
 
-/* What a worker wrote about the group makes no sense: no more of it. */
-static void give_up_locked(lp_executor *executor, uint32_t number)
-    LP_HOLDS(&executor->lock)
+void lp_executor_damage_locked(lp_executor *executor, uint32_t number)
 {
     lp_group *group = lp_executor_group(executor, number);
     account_of(executor, number)->damaged = 1;
@@ -150,7 +148,7 @@ static int take_pieces_locked(lp_executor *executor, uint32_t number,
         lp_address next;
         if (!read_piece(executor, number, address, &taken, &next) ||
             taken.count > count - atomic_load(&account->accounted)) {
-            give_up_locked(executor, number);
+            lp_executor_damage_locked(executor, number);
             return LP_OK;
         }
         lp_outcomes *outcomes =
@@ -228,6 +226,28 @@ uint32_t lp_executor_count_pieces_locked(lp_executor *executor, uint32_t arena)
         }
     }
     return count;
+}
+
+bool lp_executor_piece_has_locked(lp_executor *executor, uint32_t number,
+                                  uint32_t item)
+{
+    lp_address address =
+        atomic_load(&lp_executor_group(executor, number)->pieces);
+    uint32_t limit = atomic_load(&lp_executor_load(executor, number)->count);
+    while (address && limit-- > 0) {
+        lp_taken taken;
+        if (!read_piece(executor, number, address, &taken, &address))
+            return false;
+        if (item >= taken.first && item - taken.first < taken.count)
+            return true;
+    }
+    return false;
+}
+
+bool lp_executor_accounted_locked(lp_executor *executor, uint32_t number,
+                                  uint32_t item)
+{
+    return lp_spans_have(&account_of(executor, number)->spans, item);
 }
 
 /* ---- life ---- */

@@ -117,6 +117,16 @@ void lp_executor_discard_pieces_locked(lp_executor *executor, uint32_t number)
 uint32_t lp_executor_count_pieces_locked(lp_executor *executor, uint32_t arena)
     LP_HOLDS(&executor->lock);
 
+/* Whether a piece that nobody has taken has an item; or it was accounted. */
+bool lp_executor_piece_has_locked(lp_executor *executor, uint32_t number,
+                                  uint32_t item) LP_HOLDS(&executor->lock);
+bool lp_executor_accounted_locked(lp_executor *executor, uint32_t number,
+                                  uint32_t item) LP_HOLDS(&executor->lock);
+
+/* What a worker wrote about the group makes no sense: no more of it. */
+void lp_executor_damage_locked(lp_executor *executor, uint32_t number)
+    LP_HOLDS(&executor->lock);
+
 /* Count items of a group that ended without a piece. */
 void lp_executor_account_locked(lp_executor *executor, uint32_t number,
                                 uint32_t first, uint32_t count)
@@ -126,9 +136,8 @@ void lp_executor_account_locked(lp_executor *executor, uint32_t number,
 void lp_executor_send_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock);
 
-/* Put a task that is pending back into the queue. */
-void lp_executor_requeue_locked(lp_executor *executor, uint32_t number)
-    LP_HOLDS(&executor->lock);
+/* Notice what the workers of one executor have posted. */
+void lp_host_collect_from(lp_executor *executor);
 
 /* The task of a number that workers wrote; NULL if there is none. */
 lp_task *lp_executor_task(lp_executor *executor, uint32_t number);

@@ -102,6 +102,14 @@ void lp_executor_empty_queue_locked(lp_executor *executor)
     }
 }
 
+/* Work that nobody can do but the worker of this record. */
+static bool has_work(const lp_record *record)
+{
+    return atomic_load(&record->inbox) != 0 ||
+           atomic_load(&record->waiting) != 0 ||
+           atomic_load(&record->items) != 0;
+}
+
 void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
                               lp_end end)
 {
@@ -113,13 +121,12 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     if (end != LP_END_STOPPED && executor->mode != LP_MODE_STOP) {
         lp_record *record = lp_table_at(&control->records, number);
         int status = LP_OK;
-        if (atomic_load(&record->inbox) != 0 ||
-            atomic_load(&record->waiting) != 0)
+        if (has_work(record))
             status = lp_executor_start_locked(executor, number);
         if (status == LP_OK)
             status = lp_executor_start_needed_locked(
                 executor, lp_queue_length(&control->queue) > 0);
-        if (status != LP_OK && executor->live == 0)
+        if (status != LP_OK && (executor->live == 0 || has_work(record)))
             lp_executor_break_locked(executor,
                                      "a worker could not be started again, the "
                                      "pool is not usable any more");

@@ -4,6 +4,26 @@
 /* What a claim should take, so that its overhead does not matter. */
 #define CLAIM_NANOSECONDS 200000u
 
+uint64_t lp_claim_pack(uint32_t group, uint32_t next, uint32_t end)
+{
+    return ((uint64_t)group << 48) | ((uint64_t)next << 24) | end;
+}
+
+uint32_t lp_claim_group(uint64_t items)
+{
+    return (uint32_t)(items >> 48) & (LP_GROUPS - 1);
+}
+
+uint32_t lp_claim_next(uint64_t items)
+{
+    return (uint32_t)(items >> 24) & LP_GROUP_ITEMS;
+}
+
+uint32_t lp_claim_end(uint64_t items)
+{
+    return (uint32_t)items & LP_GROUP_ITEMS;
+}
+
 static uint32_t wanted(const lp_group *group, const lp_load *load,
                        uint32_t left, uint32_t workers)
 {
@@ -17,8 +37,8 @@ static uint32_t wanted(const lp_group *group, const lp_load *load,
     return want < LP_CLAIM_LIMIT ? want : LP_CLAIM_LIMIT;
 }
 
-uint32_t lp_group_claim(lp_group *group, const lp_load *load, uint32_t workers,
-                        uint64_t limit, uint32_t *first, bool *exhausted)
+uint32_t lp_group_claim(lp_group *group, const lp_load *load,
+                        const lp_claim *claim, uint32_t *first, bool *exhausted)
 {
     uint32_t claimed = atomic_load(&group->claimed);
     /* The group may just be made anew for another map; claimed is set last. */
@@ -27,9 +47,13 @@ uint32_t lp_group_claim(lp_group *group, const lp_load *load, uint32_t workers,
             atomic_load_explicit(&load->count, memory_order_relaxed);
         if (claimed >= count) break;
         uint32_t left = count - claimed;
-        uint32_t want = wanted(group, load, left, workers);
+        uint32_t want = wanted(group, load, left, claim->workers);
         if (want > left) want = left;
-        if (want > limit) want = (uint32_t)limit;
+        if (want > claim->limit) want = (uint32_t)claim->limit;
+        atomic_store_explicit(
+            claim->wanted,
+            lp_claim_pack(claim->number, claimed, claimed + want),
+            memory_order_relaxed);
         if (atomic_compare_exchange_weak(&group->claimed, &claimed,
                                          claimed + want)) {
             *first = claimed;

@@ -110,10 +110,27 @@ void lp_group_items(const lp_load *load, lp_arena *parcels, lp_items *items);
 /*
  * Claim at most limit items from the front, for one of so many workers;
  * gives the first of them. 0 when none are left. *exhausted says that the
- * group has to leave the queue.
+ * group has to leave the queue. What is about to be claimed is announced in
+ * wanted before.
  */
-uint32_t lp_group_claim(lp_group *group, const lp_load *load, uint32_t workers,
-                        uint64_t limit, uint32_t *first, bool *exhausted);
+typedef struct lp_claim {
+    uint32_t workers;
+    uint64_t limit;
+    uint32_t number; /* of the group */
+    _Atomic uint64_t *wanted;
+} lp_claim;
+uint32_t lp_group_claim(lp_group *group, const lp_load *load,
+                        const lp_claim *claim, uint32_t *first,
+                        bool *exhausted);
+
+/* They are one chunk, and not to be divided. */
+#define LP_CLAIM_WHOLE ((uint64_t)1 << 63)
+
+/* Items next to end of a group as one word. */
+uint64_t lp_claim_pack(uint32_t group, uint32_t next, uint32_t end);
+uint32_t lp_claim_group(uint64_t items);
+uint32_t lp_claim_next(uint64_t items);
+uint32_t lp_claim_end(uint64_t items);
 
 /* Something has changed: wake whoever waits. */
 void lp_group_announce(lp_group *group, lp_bell *bell);

@@ -56,8 +56,10 @@ static void notice(lp_host *host, lp_task *task)
     }
     lp_lock_leave(&host->waiters);
     lp_bell_ring(host->bell);
-    if (abandoned && lp_task_abandon(task))
+    if (abandoned && !task->ending && lp_task_abandon(task)) {
+        task->ending = 1;
         lp_list_append(&host->ended, &task->mails);
+    }
 }
 
 /* Take the list of one executor and notice its tasks, oldest first. */
@@ -84,6 +86,14 @@ static void collect_executor(lp_host *host, lp_executor *executor)
         oldest_first = atomic_load(&cell->next);
         notice(host, lp_table_at(&executor->tasks, number));
     }
+}
+
+void lp_host_collect_from(lp_executor *executor)
+{
+    lp_host *host = executor->host;
+    lp_lock_enter(&host->lock);
+    collect_executor(host, executor);
+    lp_lock_leave(&host->lock);
 }
 
 static lp_task *first_ended(lp_host *host)

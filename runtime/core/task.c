@@ -69,6 +69,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     new->source = NULL;
     new->label = NULL;
     new->sent = 0;
+    new->ending = 0;
     new->manual = 0;
     atomic_store_explicit(&new->posted, 0, memory_order_relaxed);
     atomic_store_explicit(&new->dead, 0, memory_order_relaxed);

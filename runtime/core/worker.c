@@ -108,13 +108,10 @@ static lp_phase store_outcome(lp_worker *worker, lp_cell *cell,
     return outcome->phase;
 }
 
-/* The state goes to phase; whoever waits hears of it. */
-static void complete(lp_worker *worker, uint32_t number, lp_phase phase)
+/* What follows when a task that had these flags has ended. */
+static void tell(lp_control *control, uint32_t number, uint32_t before)
 {
-    lp_control *control = worker->control;
     lp_cell *cell = cell_at(control, number);
-    uint32_t before = lp_cell_complete(cell, phase);
-    lp_worker_point(worker, "completed");
     if (before & LP_WAITED) lp_unpark_all(&cell->state);
     if (before & LP_ABANDONED) {
         /* Still in a batch: whoever takes it out posts it. */
@@ -122,6 +119,11 @@ static void complete(lp_worker *worker, uint32_t number, lp_phase phase)
     } else if (before & LP_NOTIFY) {
         lp_control_post(control, number);
     }
+}
+
+void lp_control_complete(lp_control *control, uint32_t number, lp_phase phase)
+{
+    tell(control, number, lp_cell_complete(cell_at(control, number), phase));
 }
 
 void lp_worker_count_ended(lp_worker *worker, uint64_t count)
@@ -166,7 +168,10 @@ static void run_task(lp_worker *worker, uint32_t number)
     /* Whoever sees it done can see that it may still have to be posted. */
     atomic_store_explicit(&record->completing, 1, memory_order_relaxed);
     lp_worker_point(worker, "completing");
-    complete(worker, number, phase);
+    uint32_t before = lp_cell_complete(cell, phase);
+    lp_worker_point(worker, "completed");
+    tell(control, number, before);
+    lp_worker_point(worker, "told");
     /* Release; pairs with the acquire in lp_host_await_posts. */
     atomic_store_explicit(&record->completing, 0, memory_order_release);
     atomic_store_explicit(&record->running, 0, memory_order_release);

@@ -176,6 +176,8 @@ typedef enum lp_end {
     LP_END_DRAINED, /* nothing is left, and nothing will come */
     LP_END_STOPPED, /* it was told to stop */
     LP_END_RETIRED, /* it has run as many tasks as it may */
+    LP_END_BROKEN,  /* it could not begin */
+    LP_END_LOST,    /* it died */
 } lp_end;
 
 /* Serve until there is a reason to end. */
@@ -200,6 +202,9 @@ static inline void lp_worker_point(const lp_worker *worker, const char *name)
 
 /* Put a cell on the list that the host looks at, and ring. */
 void lp_control_post(lp_control *control, uint32_t number);
+
+/* A running task goes to phase; whoever waits hears of it. */
+void lp_control_complete(lp_control *control, uint32_t number, lp_phase phase);
 
 /* The queue, or a batch, lets go of a task that somebody else ended. */
 void lp_control_unqueue(lp_control *control, uint32_t number);

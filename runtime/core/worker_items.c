@@ -30,28 +30,6 @@
 /* Hand in a piece after this long, so that the consumer has something. */
 #define PIECE_NANOSECONDS 400000
 
-#define WHOLE ((uint64_t)1 << 63)
-
-uint64_t lp_claim_pack(uint32_t group, uint32_t next, uint32_t end)
-{
-    return ((uint64_t)group << 48) | ((uint64_t)next << 24) | end;
-}
-
-uint32_t lp_claim_group(uint64_t items)
-{
-    return (uint32_t)(items >> 48) & (LP_GROUPS - 1);
-}
-
-uint32_t lp_claim_next(uint64_t items)
-{
-    return (uint32_t)(items >> 24) & LP_GROUP_ITEMS;
-}
-
-uint32_t lp_claim_end(uint64_t items)
-{
-    return (uint32_t)items & LP_GROUP_ITEMS;
-}
-
 /* Take up to want of the worker's own items; gives the first. 0: none left. */
 static uint32_t next_items(lp_worker *worker, uint32_t want, uint32_t *first)
 {
@@ -63,7 +41,7 @@ static uint32_t next_items(lp_worker *worker, uint32_t want, uint32_t *first)
         uint32_t count = want < end - next ? want : end - next;
         uint64_t rest =
             lp_claim_pack(lp_claim_group(items), next + count, end) |
-            (items & WHOLE);
+            (items & LP_CLAIM_WHOLE);
         atomic_store_explicit(&record->piece_end, next + count,
                               memory_order_release);
         lp_worker_point(worker, "claiming items");
@@ -252,10 +230,11 @@ void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position)
     bool exhausted;
     uint32_t workers =
         atomic_load_explicit(&control->layout->workers, memory_order_relaxed);
-    uint32_t count =
-        lp_group_claim(group, load, workers, worker->left, &first, &exhausted);
+    const lp_claim claim = {workers, worker->left, number,
+                            &worker->record->wanted};
+    uint32_t count = lp_group_claim(group, load, &claim, &first, &exhausted);
     lp_worker_point(worker, "group claimed");
-    uint64_t whole = atomic_load(&load->chunk) ? WHOLE : 0;
+    uint64_t whole = atomic_load(&load->chunk) ? LP_CLAIM_WHOLE : 0;
     if (exhausted && lp_queue_remove(&control->queue, position)) {
         lp_worker_point(worker, "group removed");
         lp_group_unqueue(group, control->bell);
@@ -269,7 +248,7 @@ void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position)
 
 bool lp_worker_items_can_divide(uint64_t items)
 {
-    return lp_claim_next(items) < lp_claim_end(items) && !(items & WHOLE);
+    return lp_claim_next(items) < lp_claim_end(items) && !(items & LP_CLAIM_WHOLE);
 }
 
 bool lp_worker_items_steal(lp_worker *worker, lp_record *other)
@@ -281,6 +260,9 @@ bool lp_worker_items_steal(lp_worker *worker, lp_record *other)
         if (end - middle > worker->left) middle = end - (uint32_t)worker->left;
         uint32_t group = lp_claim_group(items);
         uint64_t rest = lp_claim_pack(group, next, middle);
+        atomic_store_explicit(&worker->record->wanted,
+                              lp_claim_pack(group, middle, end),
+                              memory_order_relaxed);
         atomic_store_explicit(&worker->record->moving, 1, memory_order_relaxed);
         if (!atomic_compare_exchange_weak(&other->items, &items, rest)) {
             atomic_store_explicit(&worker->record->moving, 0,

@@ -27,12 +27,6 @@ bool lp_worker_items_can_divide(uint64_t items);
 /* Join those who have begun less than they took, or leave them. */
 void lp_worker_hoard(lp_worker *worker, bool hoards);
 
-/* The record's word for items of a group, claimed and not begun. */
-uint64_t lp_claim_pack(uint32_t group, uint32_t next, uint32_t end);
-uint32_t lp_claim_group(uint64_t items);
-uint32_t lp_claim_next(uint64_t items);
-uint32_t lp_claim_end(uint64_t items);
-
 /*
  * Count tasks or items as ended: before their outcome shows, so that nobody
  * starts a needless worker.
