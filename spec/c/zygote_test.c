@@ -34,6 +34,7 @@
 
 static int failures;
 static int tests;
+static char program[4096]; /* this one; under valgrind /proc has another */
 
 #define CHECK(claim)                                                           \
     do {                                                                       \
@@ -178,9 +179,9 @@ static void refuse(const long *calls, size_t count, int error)
     }
     code[length++] =
         (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {length, code};
+    struct sock_fprog filter = {length, code};
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
         perror("prctl(PR_SET_SECCOMP)");
 }
 
@@ -313,7 +314,7 @@ static void start(news *n, const char *mode)
 {
     const char *argv[] = {"zygote_test", "--zygote", "%d", mode, NULL};
     memset(n, 0, sizeof(*n));
-    if (lp_zygote_start("/proc/self/exe", argv, &n->zygote) != LP_OK) {
+    if (lp_zygote_start(program, argv, &n->zygote) != LP_OK) {
         perror("lp_zygote_start");
         exit(EXIT_FAILURE);
     }
@@ -467,11 +468,21 @@ static void test_strangers(void)
     start(&n, "other version");
     CHECK(await_end(&n) == LP_CORRUPT);
     finish(&n);
+}
 
-    const char *nothing[] = {"nothing", NULL};
+static void test_no_program(void)
+{
+    news n = {0};
+    const char *argv[] = {"nothing", NULL};
     errno = 0;
-    CHECK(lp_zygote_start("/nonexistent/x", nothing, &n.zygote) == LP_SYSTEM);
-    CHECK(errno == ENOENT);
+    int status = lp_zygote_start("/nonexistent/x", argv, &n.zygote);
+    if (status == LP_OK) {
+        /* POSIX lets posix_spawn say so later, as it does under valgrind. */
+        CHECK(await_end(&n) == LP_CLOSED);
+        finish(&n);
+    } else {
+        CHECK(status == LP_SYSTEM && errno == ENOENT);
+    }
 }
 
 static void test_stranger_that_stays(void)
@@ -932,7 +943,7 @@ static void test_without_memory(void)
     long failed = 0;
     do {
         lp_alloc_fail_at(++failed);
-        status = lp_zygote_start("/proc/self/exe", argv, &n.zygote);
+        status = lp_zygote_start(program, argv, &n.zygote);
         lp_alloc_fail_at(0);
         CHECK(status == LP_OK || status == LP_NOMEM);
     } while (status == LP_NOMEM);
@@ -976,7 +987,10 @@ int main(int argc, char **argv)
     (void)setpgid(0, 0);
     signal(SIGINT, ignore);
     alarm(300);
+    if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
+        return EXIT_FAILURE;
     run("strangers are found out", test_strangers);
+    run("a program that is missing is an error", test_no_program);
     run("a stranger that stays is killed", test_stranger_that_stays);
     run("exit codes are reported", test_exit_codes);
     run("deaths by signal are reported", test_deaths_by_signal);
