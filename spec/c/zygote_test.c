@@ -65,6 +65,7 @@ typedef struct report {
     int open_count; /* descriptors but for the standard ones and its own */
     int empty_input;
     int blocked; /* signals */
+    int ignored; /* signals */
     size_t length;
     unsigned int sum; /* of the bytes of the request */
     char name[16];
@@ -103,8 +104,12 @@ static int write_report(const uint8_t *bytes, size_t length, const int *fds,
     r.open_count = count_fds(getpid()) - 3 - (int)fd_count;
     r.empty_input = read(STDIN_FILENO, &byte, 1) == 0;
     sigprocmask(SIG_SETMASK, NULL, &mask);
-    for (int i = 1; i < 32; i++)
+    for (int i = 1; i < 32; i++) {
+        struct sigaction action;
+        sigaction(i, NULL, &action);
         r.blocked += sigismember(&mask, i) == 1;
+        r.ignored += action.sa_handler == SIG_IGN;
+    }
     r.sum = sum_of(bytes, length);
     prctl(PR_GET_NAME, r.name);
     for (size_t i = 0; i < fd_count; i++) {
@@ -550,7 +555,7 @@ static void check_child(news *n)
     CHECK(r.length == sizeof(bytes) && r.sum == sum_of(bytes, sizeof(bytes)));
     CHECK(r.open_count == 0);
     CHECK(r.empty_input);
-    CHECK(r.blocked == 0);
+    CHECK(r.blocked == 0 && r.ignored == 0);
     CHECK(strcmp(r.name, "lpool zygote") == 0);
     CHECK(count_fds(r.parent) == 4);
 }
@@ -560,20 +565,32 @@ static void test_child_has_what_it_was_sent(void)
     news n;
     /* Something that a program would inherit, at the socket's number too. */
     int open_fds[2] = {dup(STDIN_FILENO), fcntl(STDIN_FILENO, F_DUPFD, 500)};
+    /* Signals as they should not be, and an input that is not empty. */
     sigset_t mask, before;
+    int input = dup(STDIN_FILENO), pair[2];
+    make_pipe(pair);
+    CHECK(write(pair[1], "input", 5) == 5);
+    dup2(pair[0], STDIN_FILENO);
     sigfillset(&mask);
     pthread_sigmask(SIG_SETMASK, &mask, &before);
     signal(SIGCHLD, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
     start(&n, "");
     signal(SIGCHLD, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     check_child(&n);
     finish(&n);
+    dup2(input, STDIN_FILENO);
+    close(input);
+    close(pair[0]);
+    close(pair[1]);
+
     start(&n, "old system");
     check_child(&n);
     finish(&n);
 
-    /* The socketpair takes 3 and 4, then 4 and 3. */
+    /* The same when the host's end lies where the zygote's will be. */
     close(open_fds[0]);
     start(&n, "");
     check_child(&n);
@@ -588,17 +605,16 @@ static void test_socket_at_its_own_number(void)
     news n;
     int fds[64];
     int count = 0;
-    /* Leave 3 free, and what is below the next one not: the peer gets 3. */
+    /* Free are 0 and 3, in that order, where nobody has 3 open already. */
     do {
         fds[count] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     } while (fds[count++] < 4);
     if (fds[0] == 3) {
-        /* The first free one is the host's end, so that must be 0. */
         int input = dup(STDIN_FILENO);
         close(STDIN_FILENO);
         close(3);
         start(&n, "");
-        CHECK(lp_zygote_fd(n.zygote) == 0);
+        CHECK(lp_zygote_fd(n.zygote) == STDIN_FILENO);
         check_child(&n);
         finish(&n);
         dup2(input, STDIN_FILENO);
@@ -809,6 +825,9 @@ static void test_host_closes(void)
     start_crowd(&n, &second, pair);
     finish(&second);
     finish(&n);
+    /* Reaped, not only killed. */
+    for (uint64_t i = 0; i < 5; i++)
+        CHECK(kill(n.pids[i], 0) != 0 && errno == ESRCH);
     await_nobody(pair);
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 }
@@ -859,6 +878,23 @@ static void test_zygote_is_killed(void)
     CHECK(await_end(&second) == LP_CLOSED);
     await_nobody(pair);
     finish(&second);
+    finish(&n);
+}
+
+/* What a zygote has said is read, also if it had not heard everything. */
+static void test_last_words(void)
+{
+    news n;
+    start(&n, "");
+    pid_t pid = pid_of(&n, 1);
+    ask(&n, 2, WAIT_EVER, 0, -1);
+    await_fd(lp_zygote_fd(n.zygote), lp_clock_after(PATIENCE), "an answer");
+    kill(pid, SIGSTOP);
+    CHECK(waitpid(pid, NULL, WUNTRACED) == pid);
+    ask(&n, 3, WAIT_EVER, 0, -1);
+    kill(pid, SIGKILL);
+    CHECK(await_end(&n) == LP_CLOSED);
+    CHECK(n.forked == 2 && n.pids[2] > 0);
     finish(&n);
 }
 
@@ -1011,6 +1047,7 @@ int main(int argc, char **argv)
         test_first_zygote_is_closed_first);
     run("nothing is left when the host is killed", test_host_is_killed);
     run("nothing is left when the zygote is killed", test_zygote_is_killed);
+    run("the last words of a zygote are heard", test_last_words);
     run("a zygote may be reaped by another", test_zygote_reaped_by_another);
     run("500 children leave no zombie and no descriptor", test_many_children);
     run("several threads ask at once", test_several_threads_ask);
