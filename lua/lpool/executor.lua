@@ -18,6 +18,17 @@ local thread_options = {
   preload = { type = "names" },
 }
 
+-- What a process has besides; its workers are named by the kind alone.
+local process_options = {
+  max_workers = { type = "count" },
+  initializer = { type = "function" },
+  initargs = { type = "table" },
+  finalizer = { type = "function" },
+  max_tasks_per_child = { type = "count" },
+  preload = { type = "names" },
+  on_crash = { type = "choice", choices = { "isolate", "break" } },
+}
+
 -- The serial kind has one worker, which nothing can replace.
 local serial_options = {
   initializer = { type = "function" },
@@ -60,6 +71,15 @@ end
 -- @usage local ex <close> = lpool.ThreadPoolExecutor { max_workers = 3 }
 function executor.ThreadPoolExecutor(given)
   return open(core.THREADS, given, thread_options)
+end
+
+--- An executor whose workers are processes: one that crashes takes nothing along.
+-- @tparam[opt] table|integer given options, or just `max_workers` (default: one for each CPU)
+-- @return an executor
+-- @raise on an unknown option or a wrong value
+-- @usage local ex <close> = lpool.ProcessPoolExecutor { on_crash = "break" }
+function executor.ProcessPoolExecutor(given)
+  return open(core.PROCESSES, given, process_options)
 end
 
 --- An executor that runs each task at once in the caller's thread, but in a state of its own and

@@ -11,6 +11,7 @@ return {
   _VERSION = "lpool " .. core.version,
 
   ThreadPoolExecutor = executor.ThreadPoolExecutor,
+  ProcessPoolExecutor = executor.ProcessPoolExecutor,
   SerialExecutor = executor.SerialExecutor,
   Future = core.Future,
 

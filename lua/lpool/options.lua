@@ -60,6 +60,20 @@ function checks.names(name, value)
   end
 end
 
+function checks.choice(name, value, rule)
+  for _, choice in ipairs(rule.choices) do
+    if value == choice then
+      return nil
+    end
+  end
+  local shown = type(value) == "string" and ("'%s'"):format(value) or type(value)
+  return ("%s must be one of '%s', got %s"):format(
+    name,
+    table.concat(rule.choices, "', '"),
+    shown
+  )
+end
+
 for _, plain in ipairs { "string", "boolean", "table" } do
   checks[plain] = function(name, value)
     if type(value) ~= plain then
@@ -71,7 +85,8 @@ end
 --- Returns a new table holding every option, defaults filled in.
 -- @tparam table|nil given what the caller passed
 -- @tparam table schema `{ name = { type = "count", default = 4 }, ... }`; types are `count` (an
--- integer >= 1), `seconds`, `function`, `names`, `string`, `boolean` and `table`
+-- integer >= 1), `seconds`, `function`, `names`, `choice` (one of `choices`), `string`, `boolean`
+-- and `table`
 -- @tparam integer level where to report misuse, as for `error` called by the caller
 -- @treturn table
 -- @raise if a name is unknown or a value has the wrong type
@@ -90,7 +105,7 @@ function options.check(given, schema, level)
     if not rule then
       error(("unknown option '%s' (known: %s)"):format(tostring(name), describe(schema)), level + 1)
     end
-    local wrong = checks[rule.type](name, value)
+    local wrong = checks[rule.type](name, value, rule)
     if wrong then
       error(wrong, level + 1)
     end

@@ -8,11 +8,18 @@
 #include "codec/codec.h"
 #include "core/executor.h"
 #include "core/mailbox.h"
+#include "workers/nursery.h"
 #include "workers/setup.h"
 
 #include "lpool.h"
 
 #include <lauxlib.h>
+
+#define LP_TEXT(x)              #x
+#define LP_VERSION_OF(a, b, c)  LP_TEXT(a) "." LP_TEXT(b) "." LP_TEXT(c)
+#define LP_VERSION_TEXT                                                        \
+    LP_VERSION_OF(LPOOL_VERSION_MAJOR, LPOOL_VERSION_MINOR,                    \
+                  LPOOL_VERSION_PATCH)
 
 struct lpool {
     lp_host host;
@@ -21,6 +28,8 @@ struct lpool {
     lp_codec_config caller_codec; /* of all others */
     lp_lock lock;
     lp_executor *manual; /* of futures without a worker; made when needed */
+    lp_nursery *nursery; /* of process pools; made when needed */
+    uint32_t depth;      /* of the executors whose worker this process is */
     uint64_t seed;
 };
 
@@ -34,6 +43,7 @@ typedef struct lp_caller {
     lp_mailbox mailbox;          /* futures with callbacks */
     int callbacks;               /* reference of the table of callbacks */
     bool dispatching;            /* a callback is running */
+    bool to_process;             /* what is encoded goes to another process */
     _Atomic uint32_t interrupted;
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
     lua_Hook harmless_hook; /* was run by a wait, and did not raise */
@@ -81,9 +91,17 @@ void lp_caller_close_buffer(lua_State *L, lp_caller *caller, lp_buffer *buffer);
 /* The host's executor of futures without a worker; NULL: no memory. */
 lp_executor *lp_pool_manual(lpool *pool);
 
-/* Push what an ended task came to: see lpool_future_push. */
-int lp_outcome_push(lua_State *L, lp_executor *executor, lp_phase phase,
-                    const uint8_t *bytes, size_t length, int *count);
+/*
+ * Push what an ended task came to: see lpool_future_push. An item of a map
+ * has no task.
+ */
+typedef struct lp_outcome_source {
+    lp_executor *executor;
+    const lp_task *task; /* NULL: an item */
+} lp_outcome_source;
+int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
+                    lp_phase phase, const uint8_t *bytes, size_t length,
+                    int *count);
 
 /* Push what an ended task came to, a manual future's values included. */
 int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count);
@@ -91,7 +109,13 @@ int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count);
 /* Push the error object that says why executor broke. [-0, +1, e] */
 void lp_outcome_push_broken(lua_State *L, lp_executor *executor);
 
-/* The setup of the workers of a thread or serial executor. */
+/* The argument by which a program knows that it is to be a helper. */
+#define LP_HELPER_OPTION "--lpool-helper=" LP_VERSION_TEXT
+
+/* Have the nursery of process pools. 0, or an error. */
+int lp_pool_nursery(lpool *pool, lp_nursery **nursery);
+
+/* The setup of an executor's workers; any kind but the manual. */
 const lp_setup *lp_executor_setup(const lp_executor *executor);
 
 /* The open hook of worker states; argument is the lp_identity. */

@@ -4,10 +4,13 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "workers/process_worker.h"
 #include "workers/serial_worker.h"
 #include "workers/thread_worker.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 #define THREADS_PER_CPU 5u
@@ -46,20 +49,61 @@ static int encode_parcel(lua_State *L, int function, int list, lp_buffer *out)
     return status;
 }
 
-static int copy_preload(lp_setup *setup, const lpool_executor_config *config)
+static int append_string(lp_buffer *out, const char *text)
 {
-    if (config->preload_count == 0) return LP_OK;
-    setup->preload = lp_calloc(config->preload_count, sizeof(char *));
-    if (!setup->preload) return LP_NOMEM;
-    for (size_t i = 0; i < config->preload_count; i++) {
-        size_t size = strlen(config->preload[i]) + 1;
-        setup->preload[i] = lp_alloc(size);
-        if (!setup->preload[i]) return LP_NOMEM;
-        memcpy(setup->preload[i], config->preload[i], size);
-        setup->preload_count = i + 1;
-    }
-    return LP_OK;
+    if (!text) text = "";
+    return lp_buffer_append(out, text, strlen(text) + 1);
 }
+
+/* The search paths of L, and the names: see lp_state_preload. */
+static int pack_preload(lua_State *L, lp_buffer *out,
+                        const lpool_executor_config *config)
+{
+    static const char *const paths[] = {"path", "cpath"};
+    int status = LP_OK;
+    if (config->preload_count == 0) return LP_OK;
+    if (lua_getglobal(L, "package") != LUA_TTABLE) lua_newtable(L);
+    for (int i = 0; i < 2 && status == LP_OK; i++) {
+        lua_getfield(L, -1, paths[i]);
+        status = append_string(out, lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
+    lua_settop(L, -2);
+    for (size_t i = 0; i < config->preload_count && status == LP_OK; i++)
+        status = append_string(out, config->preload[i]);
+    return status;
+}
+
+/* What the workers of this kind are called, if the caller does not say. */
+static void name_workers(lpool *pool, const lpool_executor_config *config,
+                         lp_setup *setup)
+{
+    char *prefix = setup->prefix;
+    size_t size = sizeof(setup->prefix);
+    if (config->name_prefix) {
+        snprintf(prefix, size, "%s", config->name_prefix);
+        return;
+    }
+    switch (config->kind) {
+    case LPOOL_THREADS:
+        snprintf(prefix, size, "ThreadPoolExecutor-%u",
+                 (unsigned)atomic_fetch_add(&pool->host.threads, 1));
+        break;
+    case LPOOL_PROCESSES:
+        snprintf(prefix, size, "ProcessPoolExecutor-%u",
+                 (unsigned)atomic_fetch_add(&pool->host.processes, 1));
+        break;
+    case LPOOL_SERIAL:
+        snprintf(prefix, size, "SerialExecutor");
+        break;
+    }
+}
+
+static const char *const kind_names[] = {
+    [LPOOL_THREADS] = "thread",
+    [LPOOL_SERIAL] = "serial",
+    [LPOOL_PROCESSES] = "process",
+};
 
 static int fill_setup(lua_State *L, lp_caller *caller,
                       const lpool_executor_config *config, lp_setup *setup)
@@ -67,58 +111,101 @@ static int fill_setup(lua_State *L, lp_caller *caller,
     lpool *pool = caller->pool;
     setup->state.codec = &pool->worker_codec;
     setup->state.open = lp_caller_open_worker;
-    setup->state.seed = pool->seed;
-    setup->kind = config->kind == LPOOL_THREADS ? "thread" : "serial";
+    setup->kind = kind_names[config->kind];
+    setup->depth =
+        1 + (caller->identity ? caller->identity->depth : pool->depth);
+    if (setup->depth > LPOOL_MAX_DEPTH) return LP_DEEP;
+    setup->seed = pool->seed;
     setup->max_tasks = config->max_tasks;
     setup->log = pool->config.log;
-    if (config->name_prefix) {
-        snprintf(setup->prefix, sizeof(setup->prefix), "%s",
-                 config->name_prefix);
-    } else if (config->kind == LPOOL_THREADS) {
-        unsigned number = atomic_fetch_add(&pool->host.threads, 1);
-        snprintf(setup->prefix, sizeof(setup->prefix), "ThreadPoolExecutor-%u",
-                 number);
-    } else {
-        snprintf(setup->prefix, sizeof(setup->prefix), "SerialExecutor");
-    }
-    int status = copy_preload(setup, config);
+    name_workers(pool, config, setup);
+    caller->to_process = config->kind == LPOOL_PROCESSES;
+    int status = pack_preload(L, &setup->preload, config);
     if (status == LP_OK && config->initializer)
         status = encode_parcel(L, config->initializer, config->initargs,
                                &setup->initializer);
     if (status == LP_OK && config->finalizer)
         status = encode_parcel(L, config->finalizer, 0, &setup->finalizer);
+    caller->to_process = false;
     return status;
+}
+
+int lp_pool_nursery(lpool *pool, lp_nursery **nursery)
+{
+    static const char *const arguments[] = {"lpool", LP_HELPER_OPTION, "%d",
+                                            NULL};
+    lp_lock_enter(&pool->lock);
+    if (!pool->nursery)
+        pool->nursery =
+            lp_nursery_new(&pool->host,
+                           pool->config.helper ? pool->config.helper
+                                               : "/proc/self/exe",
+                           arguments);
+    *nursery = pool->nursery;
+    lp_lock_leave(&pool->lock);
+    /* It gets ready while the script goes on. */
+    return *nursery ? lp_nursery_warm(*nursery) : LP_NOMEM;
+}
+
+/* What makes a kind: its workers, which own the setup then. */
+static int make_workers(lpool *pool, const lpool_executor_config *config,
+                        const lp_setup *setup, lp_executor_config *inner)
+{
+    unsigned cpus = (unsigned)lp_thread_processors();
+    lp_nursery *nursery;
+    int status;
+    inner->max_workers = config->max_workers;
+    switch (config->kind) {
+    case LPOOL_THREADS:
+        inner->kind = &lp_thread_kind;
+        inner->self = lp_thread_workers_new(setup);
+        if (inner->max_workers == 0)
+            inner->max_workers = THREADS_PER_CPU * cpus;
+        break;
+    case LPOOL_PROCESSES:
+        status = lp_pool_nursery(pool, &nursery);
+        if (status != LP_OK) return status;
+        inner->kind = &lp_process_kind;
+        inner->self = lp_process_workers_new(setup, nursery, config->breaks,
+                                             setup->depth);
+        inner->is_shared = true;
+        if (inner->max_workers == 0) inner->max_workers = cpus;
+        break;
+    case LPOOL_SERIAL:
+        inner->kind = &lp_serial_kind;
+        inner->self = lp_serial_worker_new(setup);
+        inner->max_workers = 1;
+        break;
+    }
+    return inner->self ? LP_OK : LP_NOMEM;
 }
 
 /* Make the workers and the executor; they own the setup then. */
 static int open_with_setup(lpool *pool, const lpool_executor_config *config,
-                           const lp_setup *setup, lp_executor **executor)
+                           lp_setup *setup, lp_executor **executor)
 {
     lp_executor_config inner = {.host = &pool->host};
-    if (config->kind == LPOOL_THREADS) {
-        inner.kind = &lp_thread_kind;
-        inner.self = lp_thread_workers_new(setup);
-        inner.max_workers = config->max_workers;
-        if (inner.max_workers == 0)
-            inner.max_workers =
-                THREADS_PER_CPU * (unsigned)lp_thread_processors();
-    } else {
-        inner.kind = &lp_serial_kind;
-        inner.self = lp_serial_worker_new(setup);
-        inner.max_workers = 1;
-    }
-    if (!inner.self) return LP_NOMEM;
-    int status = lp_executor_open(&inner, executor);
+    int status = make_workers(pool, config, setup, &inner);
+    if (status != LP_OK) return status;
+    status = lp_executor_open(&inner, executor);
     if (status != LP_OK) {
         lp_free(inner.self); /* the setup is still the caller's */
         return status;
     }
-    if (config->kind == LPOOL_THREADS) {
+    memset(setup, 0, sizeof(*setup)); /* moved into the executor */
+    switch (config->kind) {
+    case LPOOL_THREADS:
         lp_thread_workers_attach(inner.self, *executor);
-    } else {
+        break;
+    case LPOOL_PROCESSES:
+        status = lp_process_workers_attach(inner.self, *executor);
+        if (status != LP_OK) lp_executor_release(*executor);
+        break;
+    case LPOOL_SERIAL:
         lp_serial_worker_attach(inner.self, *executor);
+        break;
     }
-    return LP_OK;
+    return status;
 }
 
 const lp_setup *lp_executor_setup(const lp_executor *executor)
@@ -152,10 +239,7 @@ int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
     int status = fill_setup(L, caller, config, setup);
     if (status == LP_OK)
         status = open_with_setup(caller->pool, config, setup, &executor);
-    if (status == LP_OK) {
-        memset(setup, 0, sizeof(*setup)); /* moved into the executor */
-        *out = (lpool_executor *)executor;
-    }
+    if (status == LP_OK) *out = (lpool_executor *)executor;
     lua_remove(L, anchor);
     return status;
 }
@@ -172,8 +256,16 @@ void lpool_executor_release(lpool_executor *executor)
 
 lpool_kind lpool_executor_kind(const lpool_executor *executor)
 {
-    return lp_executor_is_serial(lp_executor_inner(executor)) ? LPOOL_SERIAL
-                                                              : LPOOL_THREADS;
+    const lp_executor *inner = lp_executor_inner(executor);
+    if (lp_executor_is_serial(inner)) return LPOOL_SERIAL;
+    return lp_executor_is_shared(inner) ? LPOOL_PROCESSES : LPOOL_THREADS;
+}
+
+const char *lpool_executor_broken_kind(const lpool_executor *executor)
+{
+    return lpool_executor_kind(executor) == LPOOL_PROCESSES
+               ? "BrokenProcessPool"
+               : "BrokenThreadPool";
 }
 
 unsigned lpool_executor_max_workers(const lpool_executor *executor)
@@ -196,8 +288,8 @@ const char *lpool_executor_broken(lpool_executor *executor)
 void lpool_executor_shutdown(lpool_executor *executor, unsigned flags)
 {
     lp_executor *inner = lp_executor_inner(executor);
-    if (flags & LPOOL_STOP) {
-        lp_executor_stop(inner, 0);
+    if (flags & (LPOOL_STOP | LPOOL_KILL)) {
+        lp_executor_stop(inner, flags & LPOOL_KILL ? SIGKILL : SIGTERM);
     } else {
         lp_executor_close(inner, (flags & LPOOL_CANCEL) != 0);
     }
@@ -282,6 +374,21 @@ static int clean_up(lua_State *L, lp_caller *caller, lp_buffer *buffer,
     return status;
 }
 
+/* Encode a call for an executor. As lp_encode. */
+static int encode_call(lua_State *L, lp_caller *caller,
+                            lp_executor *executor, int first, int count,
+                            lp_buffer *buffer)
+{
+    if (!lp_executor_is_shared(executor))
+        return lp_encode(L, first, count, LP_ROLE_CALL, buffer, NULL);
+    /* What the script has printed comes before what the task prints. */
+    if (__fpending(stdout) > 0) (void)fflush(stdout);
+    caller->to_process = true;
+    int status = lp_encode(L, first, count, LP_ROLE_CALL, buffer, NULL);
+    caller->to_process = false;
+    return status;
+}
+
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                  const char *label, lpool_future **future)
 {
@@ -293,7 +400,7 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
     buffer->memory = lp_executor_memory(inner);
-    int status = lp_encode(L, first, nargs + 1, LP_ROLE_CALL, buffer, NULL);
+    int status = encode_call(L, caller, inner, first, nargs + 1, buffer);
     lp_task *task = NULL;
     if (status == LP_OK)
         status = lp_executor_submit(inner, buffer, &about, &task);
@@ -310,7 +417,7 @@ int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
     lp_task_about about = {.label = label};
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    int status = lp_encode(L, first, nargs + 1, LP_ROLE_CALL, buffer, NULL);
+    int status = encode_call(L, caller, inner, first, nargs + 1, buffer);
     uint32_t made = 0;
     if (status == LP_OK)
         status = lp_executor_broadcast(inner, buffer, &about,

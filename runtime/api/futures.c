@@ -4,8 +4,11 @@
 #include "base/clock.h"
 #include "base/status.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* ---- outcomes ---- */
 
@@ -25,11 +28,99 @@ static void push_text(lua_State *L, const char *kind, const char *text)
 void lp_outcome_push_broken(lua_State *L, lp_executor *executor)
 {
     const char *why = lp_executor_broken(executor);
-    lpool_push_error(L, "BrokenThreadPool", why ? why : "not enough memory");
+    lpool_push_error(
+        L, lpool_executor_broken_kind((const lpool_executor *)executor),
+        why ? why : "not enough memory");
+}
+
+/* Push what people call a task: its label and where it was submitted. */
+static void push_task_name(lua_State *L, const lp_task *task)
+{
+    if (!task) {
+        lua_pushliteral(L, "an item of a map");
+        return;
+    }
+    if (task->label) {
+        lua_pushfstring(L, "task '%s'", task->label);
+    } else {
+        lua_pushfstring(L, "task #%d", (int)task->serial);
+    }
+    if (task->source) {
+        lua_pushfstring(L, " (submitted at %s:%d)", task->source,
+                        (int)task->line);
+        lua_concat(L, 2);
+    }
+}
+
+/* Set the fields of the error on top that say which worker it was. */
+static void set_worker_fields(lua_State *L, const lp_task *task, int pid)
+{
+    if (pid != 0) {
+        lua_pushinteger(L, pid);
+        lua_setfield(L, -2, "pid");
+    }
+    if (task && task->label) {
+        lua_pushstring(L, task->label);
+        lua_setfield(L, -2, "label");
+    }
+}
+
+/* Push the error of a task whose worker died. */
+static void push_lost(lua_State *L, const lp_outcome_source *source,
+                      const lp_reason *reason)
+{
+    int status = reason->number;
+    char how[64];
+    char name[32] = "";
+    const char *hint = "";
+    if (WIFSIGNALED(status)) {
+        const char *short_name = sigabbrev_np(WTERMSIG(status));
+        snprintf(name, sizeof(name), "SIG%s", short_name ? short_name : "?");
+        snprintf(how, sizeof(how), "was killed by %s", name);
+        if (WTERMSIG(status) == SIGKILL)
+            hint = "; perhaps the system was short of memory";
+    } else {
+        snprintf(how, sizeof(how), "exited with code %d", WEXITSTATUS(status));
+    }
+    lua_pushfstring(L, "the worker with pid %d %s while it ran ",
+                    (int)reason->pid, how);
+    push_task_name(L, source->task);
+    lua_pushstring(L, hint);
+    lua_concat(L, 3);
+    lpool_push_error(L, "WorkerLostError", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    set_worker_fields(L, source->task, reason->pid);
+    if (name[0]) {
+        lua_pushstring(L, name);
+        lua_setfield(L, -2, "signal");
+    } else {
+        lua_pushinteger(L, WEXITSTATUS(status));
+        lua_setfield(L, -2, "code");
+    }
+}
+
+/* Push the error of a task that called os.exit. */
+static void push_exit(lua_State *L, const lp_outcome_source *source, int code)
+{
+    const lp_task *task = source->task;
+    int pid = task ? lp_task_cell(task)->pid : 0;
+    push_task_name(L, task);
+    lua_pushfstring(L, " called os.exit(%d)", code);
+    if (pid != 0) {
+        lua_pushfstring(L, " in the worker with pid %d", pid);
+    } else {
+        lua_pushliteral(L, "");
+    }
+    lua_concat(L, 3);
+    lpool_push_error(L, "WorkerExitError", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    set_worker_fields(L, task, pid);
+    lua_pushinteger(L, code);
+    lua_setfield(L, -2, "code");
 }
 
 /* Push the error object for why a task was lost. */
-static void push_reason(lua_State *L, lp_executor *executor,
+static void push_reason(lua_State *L, const lp_outcome_source *source,
                         const uint8_t *bytes, size_t length)
 {
     lp_reason reason = {.cause = LP_CAUSE_BROKEN};
@@ -42,12 +133,13 @@ static void push_reason(lua_State *L, lp_executor *executor,
     }
     switch ((lp_cause)reason.cause) {
     case LP_CAUSE_BROKEN:
-        lp_outcome_push_broken(L, executor);
+        lp_outcome_push_broken(L, source->executor);
         return;
     case LP_CAUSE_EXIT:
-        push_kind(L, "WorkerExitError", text, text_length);
-        lua_pushinteger(L, reason.number);
-        lua_setfield(L, -2, "code");
+        push_exit(L, source, reason.number);
+        return;
+    case LP_CAUSE_LOST:
+        push_lost(L, source, &reason);
         return;
     case LP_CAUSE_UNSENDABLE:
         lua_pushliteral(L, "cannot return ");
@@ -79,8 +171,9 @@ static void push_message(lua_State *L, lp_reader *reader)
     }
 }
 
-int lp_outcome_push(lua_State *L, lp_executor *executor, lp_phase phase,
-                    const uint8_t *bytes, size_t length, int *count)
+int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
+                    lp_phase phase, const uint8_t *bytes, size_t length,
+                    int *count)
 {
     lp_reader reader = {bytes, bytes + length, NULL, 0};
     luaL_checkstack(L, 4, "results");
@@ -101,7 +194,7 @@ int lp_outcome_push(lua_State *L, lp_executor *executor, lp_phase phase,
     case LP_PENDING:
     case LP_RUNNING:
     case LP_LOST:
-        push_reason(L, executor, bytes, length);
+        push_reason(L, source, bytes, length);
         break;
     }
     lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
@@ -159,7 +252,8 @@ int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
         lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
         return LP_FAILED;
     }
-    return lp_outcome_push(L, task->executor, phase, bytes, length, count);
+    const lp_outcome_source source = {task->executor, task};
+    return lp_outcome_push(L, &source, phase, bytes, length, count);
 }
 
 int lpool_future_push(lua_State *L, lpool_future *future, int *count)
@@ -246,12 +340,18 @@ bool lpool_future_worker(const lpool_future *future, char *name, size_t size)
     bool ran = phase == LP_FINISHED || phase == LP_RAISED ||
                (phase == LP_LOST && lp_task_cell(task)->length > 0);
     if (task->manual || !ran) return false;
-    lp_identity identity;
-    const lp_setup *setup = lp_executor_setup(task->executor);
-    lp_setup_identify(setup, task->executor, lp_task_cell(task)->worker,
-                      &identity);
-    snprintf(name, size, "%s", identity.name);
+    lp_setup_name(lp_executor_setup(task->executor),
+                  lp_task_cell(task)->worker, name, size);
     return true;
+}
+
+int lpool_future_pid(const lpool_future *future)
+{
+    const lp_task *task = lp_task_inner(future);
+    char name[LP_NAME_SIZE];
+    if (!lpool_future_worker(future, name, sizeof(name))) return 0;
+    int pid = lp_task_cell(task)->pid;
+    return pid != 0 ? pid : getpid();
 }
 
 /* ---- waiting ---- */

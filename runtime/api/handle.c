@@ -110,11 +110,13 @@ bool lp_handle_check(lua_State *L, int index, lp_handle *handle)
     lpool_executor *executor = lpool_test_executor(L, at);
     if (executor) {
         if (lpool_executor_kind(executor) != LPOOL_THREADS) return false;
+        if (lp_caller_of(L)->to_process) return false;
         *handle = (lp_handle){&executor_handle, executor};
         return true;
     }
     lpool_future *future = lpool_test_future(L, at);
     if (!future || lp_task_inner(future)->manual) return false;
+    if (lp_caller_of(L)->to_process) return false;
     push_travelled(L);
     lua_pushvalue(L, at);
     lua_rawsetp(L, -2, future);

@@ -199,8 +199,9 @@ static int push_item(lua_State *L, lpool_map *map, uint64_t *number, int *count)
         static const lp_phase phases[] = {LP_FINISHED, LP_RAISED, LP_LOST,
                                           LP_LOST};
         map->reading = true;
-        status = lp_outcome_push(L, map->executor, phases[header & 3], bytes,
-                                 length, count);
+        const lp_outcome_source source = {map->executor, NULL};
+        status = lp_outcome_push(L, &source, phases[header & 3], bytes, length,
+                                 count);
         map->reading = false;
         if (map->group_count == 0) { /* closed meanwhile */
             lpool_map_close(map, true);
@@ -225,7 +226,8 @@ static int push_missing(lua_State *L, lpool_map *map, uint64_t *number)
         lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
     } else {
         int count;
-        lp_outcome_push(L, map->executor, LP_CANCELLED, NULL, 0, &count);
+        const lp_outcome_source source = {map->executor, NULL};
+        lp_outcome_push(L, &source, LP_CANCELLED, NULL, 0, &count);
     }
     if (!map->ordered) map->next++; /* only counts them */
     lp_map_group *group = group_of(map, item);

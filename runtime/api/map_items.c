@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/status.h"
 
+#include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 /*
@@ -22,7 +24,11 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
     lp_message_info info = {0};
     lp_caller_collect(L, caller);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
+    bool to_process = lp_executor_is_shared(lp_executor_inner(executor));
+    if (to_process && __fpending(stdout) > 0) (void)fflush(stdout);
+    caller->to_process = to_process;
     int status = lp_encode(L, function, 1, LP_ROLE_CALL, buffer, &info);
+    caller->to_process = false;
     lpool_map *map = NULL;
     if (status == LP_OK) {
         map = lp_calloc(1, sizeof(*map));
@@ -188,7 +194,10 @@ static int gather_message(lua_State *L, lpool_map *map, int first, int count)
     if (status != LP_OK) return status;
     items->length += HEADER;
     lp_message_info info = {0};
+    lp_caller *caller = lp_caller_of(L);
+    caller->to_process = lp_executor_is_shared(map->executor);
     status = lp_encode(L, first, count, LP_ROLE_ARGUMENTS, items, &info);
+    caller->to_process = false;
     if (status != LP_OK) {
         items->length = begin;
         items->handle_count = handles;

@@ -16,16 +16,12 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EUNSENDABLE == LP_UNSENDABLE &&
                   LPOOL_ECORRUPT == LP_CORRUPT &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
-                  LPOOL_EFAILED == LP_FAILED,
+                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP,
               "public and inner codes agree");
-
-#define TEXT(x)          #x
-#define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 
 const char *lpool_version(void)
 {
-    return VERSION(LPOOL_VERSION_MAJOR, LPOOL_VERSION_MINOR,
-                   LPOOL_VERSION_PATCH);
+    return LP_VERSION_TEXT;
 }
 
 const char *lpool_strerror(int status)
@@ -53,6 +49,8 @@ const char *lpool_strerror(int status)
         return "the system refused";
     case LP_FAILED:
         return "an error was raised";
+    case LP_DEEP:
+        return "executors are nested too deep";
     }
     return "an unknown status";
 }
@@ -117,10 +115,12 @@ void lpool_close(lpool *pool)
         if (!busy) break;
         (void)lp_bell_sleep(host->bell, heard, LP_NEVER);
     }
+    lp_host_stop(host);
     /* References are left if finalizers made objects while a state closed. */
     lp_host_free_executors(host);
     lp_lock_clear(&pool->lock);
     lp_host_clear(host);
+    lp_nursery_free(pool->nursery);
     lp_free(pool);
 }
 

@@ -19,6 +19,7 @@ typedef enum lp_status {
     LP_INVALID = -8,     /* an argument or a state that does not fit */
     LP_SYSTEM = -9,      /* the system refused: see errno */
     LP_FAILED = -10,     /* Lua code raised an error */
+    LP_DEEP = -11,       /* executors are nested too deep */
 } lp_status;
 
 #endif

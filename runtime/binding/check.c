@@ -67,11 +67,16 @@ int lp_raise_status(lua_State *L, int status, lpool_executor *executor)
         return lp_raise(L, "ShutdownError",
                         "cannot schedule new futures after shutdown");
     case LPOOL_EBROKEN:
-        return lp_raise(L, "BrokenThreadPool", "%s",
-                        executor ? lpool_executor_broken(executor) : "");
+        return lp_raise(L, lpool_executor_broken_kind(executor), "%s",
+                        lpool_executor_broken(executor));
     case LPOOL_EUNSENDABLE:
         return lp_raise(L, "SerializationError", "cannot send %s",
                         lua_tostring(L, -1));
+    case LPOOL_EDEEP:
+        return luaL_error(L,
+                          "executors of tasks are nested too deep (at most %d "
+                          "levels); does a task make a pool for itself?",
+                          (int)LPOOL_MAX_DEPTH);
     case LPOOL_ESYSTEM:
         return luaL_error(L, "cannot start a worker: %s", strerror(errno));
     default:

@@ -117,6 +117,11 @@ static void open_state(lua_State *L)
     lua_pop(L, 1);
 }
 
+void lpool_config_lua(lpool_config *config)
+{
+    config->open_state = open_state;
+}
+
 static int close_host(lua_State *L)
 {
     lpool **box = lua_touserdata(L, 1);
@@ -154,7 +159,7 @@ static void open_host(lua_State *L)
 {
     lpool_config config;
     lpool_config_init(&config);
-    config.open_state = open_state;
+    lpool_config_lua(&config);
     lpool **box = push_guard(L, sizeof(*box), close_host);
     if (lpool_open(&config, box) != LPOOL_OK)
         luaL_error(L, "not enough memory");

@@ -55,6 +55,10 @@ static int open_executor(lua_State *L)
     config.max_workers = (unsigned)integer_field(L, 2, "max_workers");
     config.max_tasks = (uint64_t)integer_field(L, 2, "max_tasks_per_child");
     int prefix = stack_field(L, 2, "thread_name_prefix");
+    lua_getfield(L, 2, "on_crash");
+    const char *on_crash = lua_tostring(L, -1);
+    config.breaks = on_crash && strcmp(on_crash, "break") == 0;
+    lua_pop(L, 1);
     if (prefix) config.name_prefix = lua_tostring(L, prefix);
     config.initializer = stack_field(L, 2, "initializer");
     config.initargs = stack_field(L, 2, "initargs");
@@ -173,9 +177,16 @@ static int shutdown(lua_State *L)
 }
 
 /*** ex:terminate_workers() ex:kill_workers() */
-static int executor_stop(lua_State *L)
+static int executor_terminate(lua_State *L)
 {
     lpool_executor_shutdown(lp_check_executor(L, 1), LPOOL_STOP);
+    lpool_dispatch(L);
+    return 0;
+}
+
+static int executor_kill(lua_State *L)
+{
+    lpool_executor_shutdown(lp_check_executor(L, 1), LPOOL_STOP | LPOOL_KILL);
     lpool_dispatch(L);
     return 0;
 }
@@ -217,8 +228,12 @@ static int executor_gc(lua_State *L)
 static int executor_tostring(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
-    bool threads = lpool_executor_kind(executor) == LPOOL_THREADS;
-    const char *name = threads ? "ThreadPoolExecutor" : "SerialExecutor";
+    static const char *const names[] = {
+        [LPOOL_THREADS] = "ThreadPoolExecutor",
+        [LPOOL_SERIAL] = "SerialExecutor",
+        [LPOOL_PROCESSES] = "ProcessPoolExecutor",
+    };
+    const char *name = names[lpool_executor_kind(executor)];
     int status = lpool_executor_check(executor);
     lua_pushfstring(L, "<%s %s max_workers=%d>", name,
                     status == LPOOL_OK        ? "open"
@@ -239,8 +254,8 @@ static const luaL_Reg metamethods[] = {
 static const luaL_Reg methods[] = {
     {"submit", executor_submit},
     {"broadcast", executor_broadcast},
-    {"terminate_workers", executor_stop},
-    {"kill_workers", executor_stop},
+    {"terminate_workers", executor_terminate},
+    {"kill_workers", executor_kill},
     {NULL, NULL},
 };
 
@@ -268,6 +283,8 @@ void lp_open_executors(lua_State *L)
     lua_setfield(L, -2, "THREADS");
     lua_pushinteger(L, LPOOL_SERIAL);
     lua_setfield(L, -2, "SERIAL");
+    lua_pushinteger(L, LPOOL_PROCESSES);
+    lua_setfield(L, -2, "PROCESSES");
     lua_pushinteger(L, LPOOL_MAX_WORKERS);
     lua_setfield(L, -2, "MAX_WORKERS");
 }

@@ -140,9 +140,9 @@ static int future_worker(lua_State *L)
 
 static int future_pid(lua_State *L)
 {
-    char name[256];
-    if (lpool_future_worker(self_future(L), name, sizeof(name))) {
-        lua_pushinteger(L, getpid());
+    int pid = lpool_future_pid(self_future(L));
+    if (pid != 0) {
+        lua_pushinteger(L, pid);
     } else {
         lua_pushnil(L);
     }

@@ -153,6 +153,12 @@ int main(int argc, char **argv)
     command_line line = {argv, argc, {0}};
     const lp_options *options = &line.options;
 
+    lpool_config config;
+    lpool_config_init(&config);
+    lpool_config_lua(&config);
+    int code = lpool_helper_main(argc, argv, &config);
+    if (code >= 0) return code;
+
     if (!lp_options_parse(argv, &line.options)) return EXIT_FAILURE;
     if (options->wants_help) {
         lp_options_help();

@@ -122,7 +122,8 @@ static void lose_task_locked(const burial *work, lp_task *task)
         .number = work->death->status,
         .pid = work->death->pid,
     };
-    cell->worker = work->number;
+    cell->worker = (uint16_t)work->number;
+    cell->pid = work->death->pid;
     cell->length = 0; /* the executor broke, and says so */
     if (!executor->broken) {
         cell->length = sizeof(reason);

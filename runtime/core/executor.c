@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "core/executor_private.h"
 
-#include <assert.h>
+#include <signal.h>
 #include <string.h>
 
 /* ---- life ---- */
@@ -89,6 +89,11 @@ const lp_memory *lp_executor_memory(lp_executor *executor)
 void lp_executor_retain(lp_executor *executor)
 {
     atomic_fetch_add(&executor->owners, 1);
+}
+
+void lp_executor_unretain(lp_executor *executor)
+{
+    atomic_fetch_sub(&executor->owners, 1);
 }
 
 void lp_executor_release(lp_executor *executor)
@@ -181,6 +186,11 @@ void *lp_executor_self(const lp_executor *executor)
 uint32_t lp_executor_max_workers(const lp_executor *executor)
 {
     return executor->max_workers;
+}
+
+bool lp_executor_is_shared(const lp_executor *executor)
+{
+    return executor->is_shared;
 }
 
 bool lp_executor_is_serial(const lp_executor *executor)
@@ -452,6 +462,19 @@ void lp_executor_break(lp_executor *executor, const char *text)
     lp_lock_enter(&executor->lock);
     lp_executor_break_locked(executor, text);
     lp_lock_leave(&executor->lock);
+}
+
+void lp_executor_break_abruptly(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    if (!executor->broken) {
+        executor->abrupt = true;
+        lp_executor_break_locked(
+            executor, "A process in the process pool was terminated abruptly "
+                      "while the future was running or pending.");
+    }
+    lp_lock_leave(&executor->lock);
+    executor->kind->kill(executor->self, SIGTERM);
 }
 
 bool lp_executor_broke_abruptly(lp_executor *executor)

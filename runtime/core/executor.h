@@ -63,6 +63,9 @@ int lp_executor_open(const lp_executor_config *config, lp_executor **executor);
 
 void lp_executor_retain(lp_executor *executor);
 
+/* Undo a retain, by whoever has the executor's lock; not the last owner. */
+void lp_executor_unretain(lp_executor *executor);
+
 /* The last owner's release means: finish what is queued, then end. */
 void lp_executor_release(lp_executor *executor);
 
@@ -102,6 +105,9 @@ typedef struct lp_task_about {
 } lp_task_about;
 
 uint32_t lp_executor_max_workers(const lp_executor *executor);
+
+/* Its workers are processes of their own. */
+bool lp_executor_is_shared(const lp_executor *executor);
 
 /* Its tasks run in the thread that submits them. */
 bool lp_executor_is_serial(const lp_executor *executor);
@@ -201,6 +207,16 @@ void lp_executor_cancel_pending(lp_executor *executor);
 /* A worker's loop ended. Called by the kind in the worker's last moments. */
 void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
                               lp_end end);
+
+/*
+ * Worker number did not come to life. Others go on without it; if there are
+ * none, or if it has work that is its alone, the executor breaks.
+ */
+void lp_executor_start_failed(lp_executor *executor, uint32_t number,
+                              const char *text);
+
+/* A worker died, and that is to be the end: by CPython's rule. */
+void lp_executor_break_abruptly(lp_executor *executor);
 
 /* An initializer failed: everything pending fails with this text. */
 void lp_executor_break(lp_executor *executor, const char *text);

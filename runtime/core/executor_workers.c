@@ -137,6 +137,23 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     lp_bell_ring(host->bell); /* for who waits, and for who reaps */
 }
 
+void lp_executor_start_failed(lp_executor *executor, uint32_t number,
+                              const char *text)
+{
+    lp_lock_enter(&executor->lock);
+    executor->alive[number] = 0;
+    executor->live--;
+    const lp_record *record =
+        lp_table_at(&executor->control.records, number);
+    if (executor->live == 0 || has_work(record))
+        lp_executor_break_locked(executor, text);
+    if (executor->live == 0 && executor->mode == LP_MODE_STOP)
+        lp_executor_empty_queue_locked(executor);
+    lp_host *host = executor->host;
+    lp_lock_leave(&executor->lock);
+    lp_bell_ring(host->bell);
+}
+
 bool lp_executor_has_ended(lp_executor *executor)
 {
     lp_lock_enter(&executor->lock);

@@ -11,11 +11,24 @@
 /* Wait no longer than this for a process to post what it has completed. */
 #define POST_NANOSECONDS 1000000
 
-int lp_host_init(lp_host *host)
+static int make_bell(lp_host *host)
 {
     int status = lp_shm_create(&host->bell_file, "lpool bell", sizeof(lp_bell));
+    if (status == LP_OK) host->bell = (lp_bell *)(void *)host->bell_file.base;
+    return status;
+}
+
+int lp_host_renew(lp_host *host)
+{
+    host->bell_file.fd = -1; /* was closed when the process began */
+    lp_shm_clear(&host->bell_file);
+    return make_bell(host);
+}
+
+int lp_host_init(lp_host *host)
+{
+    int status = make_bell(host);
     if (status != LP_OK) return status;
-    host->bell = (lp_bell *)(void *)host->bell_file.base;
     atomic_init(&host->collected, 0);
     atomic_init(&host->mails, 0);
     atomic_init(&host->serial, 0);
@@ -30,9 +43,15 @@ int lp_host_init(lp_host *host)
         lp_shm_clear(&host->bell_file);
         return LP_NOMEM;
     }
+    lp_supervisor_init(&host->supervisor);
     lp_lock_init(&host->lock, LP_RANK_HOST);
     lp_lock_init(&host->waiters, LP_RANK_WAITERS);
     return LP_OK;
+}
+
+void lp_host_stop(lp_host *host)
+{
+    lp_supervisor_clear(&host->supervisor);
 }
 
 void lp_host_clear(lp_host *host)

@@ -14,6 +14,7 @@
 #include "base/lock.h"
 #include "base/shm.h"
 #include "core/bell.h"
+#include "core/supervisor.h"
 
 struct lp_task;
 
@@ -21,6 +22,7 @@ typedef struct lp_host {
     lp_bell *bell;    /* in a page that workers in other processes see too */
     lp_shm bell_file; /* of that page */
     lp_library *library;
+    lp_supervisor supervisor;
 
     lp_lock lock; /* guards the two lists below */
     lp_list executors;
@@ -38,6 +40,15 @@ typedef struct lp_host {
 
 /* 0, LP_NOMEM or LP_SYSTEM. */
 int lp_host_init(lp_host *host);
+
+/*
+ * In a fresh process that was forked from the one with the host, which had
+ * no executors: have a bell of its own. 0, LP_NOMEM or LP_SYSTEM.
+ */
+int lp_host_renew(lp_host *host);
+
+/* No worker is left: the supervisor ends. */
+void lp_host_stop(lp_host *host);
 
 /* All executors are closed and nobody waits. */
 void lp_host_clear(lp_host *host);

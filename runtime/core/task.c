@@ -83,6 +83,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     cell->length = 0;
     cell->worker = 0;
     cell->arena = 0;
+    cell->pid = 0;
     cell->finished_at = 0;
     /* Not pending before it is queued, so that nobody settles it. */
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);

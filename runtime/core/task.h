@@ -67,8 +67,9 @@ typedef struct lp_cell {
     _Atomic uint32_t next; /* in the completed list: number + 1 */
     int64_t finished_at;   /* clock, nanoseconds */
     uint64_t length;       /* of the outcome in bytes */
-    uint32_t worker;       /* that ran it */
-    uint32_t arena;        /* that has the outcome, if it is not here */
+    uint16_t worker;       /* that ran it */
+    uint16_t arena;        /* that has the outcome, if it is not here */
+    int32_t pid;           /* of the worker; 0: the host's */
     union {
         lp_place outcome;
         uint8_t bytes[LP_CELL_INLINE];

@@ -83,8 +83,9 @@ void lp_control_unqueue(lp_control *control, uint32_t number)
 static lp_phase store_outcome(lp_worker *worker, lp_cell *cell,
                               const lp_outcome *outcome)
 {
-    cell->worker = worker->number;
-    cell->arena = worker->arena;
+    cell->worker = (uint16_t)worker->number;
+    cell->arena = (uint16_t)worker->arena;
+    cell->pid = worker->pid;
     cell->length = outcome->length;
     if (outcome->length <= LP_CELL_INLINE) {
         if (outcome->length > 0)

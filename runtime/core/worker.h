@@ -44,6 +44,7 @@ typedef struct lp_record {
     char apart[64];         /* from the record of the worker before */
     _Atomic uint64_t ended; /* tasks and items done with */
     _Atomic uint64_t items; /* claimed of a group, not begun; worker_items.c */
+    _Atomic uint64_t wanted; /* what it tries to claim, if it is moving */
     _Atomic uint32_t begun; /* entries of batch that are no longer there */
     _Atomic uint32_t taken; /* entries of batch */
     _Atomic uint32_t inbox; /* list of tasks for this worker: number + 1 */
@@ -162,6 +163,7 @@ typedef struct lp_worker {
     uint32_t arena; /* the number by which the host knows that arena */
     uint32_t number;
     bool mortal; /* it may die and be replaced: a process */
+    int32_t pid; /* of that process; else 0 */
     const lp_worker_kind *kind;
     void *self;       /* the kind's */
     uint64_t left;    /* tasks until it retires; UINT64_MAX: never */

@@ -51,6 +51,7 @@ LPOOL_API const char *lpool_version(void);
 #define LPOOL_EINVALID     (-8)  /* an argument or a state that does not fit */
 #define LPOOL_ESYSTEM      (-9)  /* the system refused: see errno */
 #define LPOOL_EFAILED      (-10) /* Lua code raised an error */
+#define LPOOL_EDEEP        (-11) /* executors are nested too deep */
 
 /* What a status means, in words; never NULL. */
 LPOOL_API const char *lpool_strerror(int status);
@@ -72,6 +73,12 @@ typedef struct lpool_config {
     void (*open_state)(lua_State *L);
     /* A line for people, without the line end. NULL: to stderr. */
     void (*log)(const char *line);
+    /*
+     * The program that is run as the helper of process pools: its main calls
+     * lpool_helper_main. Borrowed for the host's life. NULL: the program that
+     * runs now, which is right if it does so.
+     */
+    const char *helper;
 } lpool_config;
 
 /* Fill in the defaults. */
@@ -79,6 +86,15 @@ LPOOL_API void lpool_config_init(lpool_config *config);
 
 /* Open a host. 0 or LPOOL_ENOMEM. */
 LPOOL_API int lpool_open(const lpool_config *config, lpool **host);
+
+/*
+ * For the start of a main function: -1 if the arguments are not those of a
+ * helper of process pools; else what main is to return, once the helper has
+ * served. config is that of the states of its workers; its open_state is
+ * called in them.
+ */
+LPOOL_API int lpool_helper_main(int argc, char **argv,
+                                const lpool_config *config);
 
 /*
  * Finish what is queued in all its executors, join their workers and free
@@ -129,14 +145,16 @@ LPOOL_API int lpool_cpu_count(void);
 
 typedef enum lpool_kind {
     LPOOL_THREADS = 1, /* each worker a thread with its own state */
-    LPOOL_SERIAL = 2   /* each task runs at once, in the caller */
+    LPOOL_SERIAL = 2,  /* each task runs at once, in the caller */
+    LPOOL_PROCESSES = 3 /* each worker a process, which may crash alone */
 } lpool_kind;
 
 typedef struct lpool_executor_config {
     size_t size; /* sizeof(lpool_executor_config) */
     lpool_kind kind;
     unsigned max_workers;       /* 0: the kind's default */
-    const char *name_prefix;    /* NULL: ThreadPoolExecutor-<n> */
+    const char *name_prefix;    /* NULL: such as ThreadPoolExecutor-<n> */
+    bool breaks; /* processes: the death of one worker breaks the executor */
     uint64_t max_tasks;         /* of a worker before it is replaced; 0: any */
     const char *const *preload; /* modules that each worker requires */
     size_t preload_count;
@@ -147,13 +165,17 @@ typedef struct lpool_executor_config {
 
 LPOOL_API void lpool_executor_config_init(lpool_executor_config *config);
 
+/* Executors of tasks of executors ... so deep, and no deeper. */
+#define LPOOL_MAX_DEPTH 8u
+
 /* The most workers that an executor can have. */
 #define LPOOL_MAX_WORKERS 16382u
 
 /*
  * Open an executor of the host that L is attached to. [-0, +0, e] on
  * success; the caller owns the reference it is given. LPOOL_EUNSENDABLE:
- * [-0, +1, e], the text says what cannot cross.
+ * [-0, +1, e], the text says what cannot cross. LPOOL_EDEEP: L belongs to a
+ * worker of LPOOL_MAX_DEPTH executors. LPOOL_ENOMEM, LPOOL_ESYSTEM.
  */
 LPOOL_API int lpool_executor_open(lua_State *L,
                                   const lpool_executor_config *config,
@@ -170,11 +192,16 @@ LPOOL_API unsigned lpool_executor_max_workers(const lpool_executor *executor);
 /* 0 if it takes work, else LPOOL_ECLOSED or LPOOL_EBROKEN. */
 LPOOL_API int lpool_executor_check(lpool_executor *executor);
 
+/* The kind of error that it raises once it is broken. */
+LPOOL_API const char *
+lpool_executor_broken_kind(const lpool_executor *executor);
+
 /* Why it broke, borrowed; NULL if it did not. */
 LPOOL_API const char *lpool_executor_broken(lpool_executor *executor);
 
 #define LPOOL_CANCEL 1u /* what has not begun ends as cancelled */
-#define LPOOL_STOP   2u /* and workers end after the task they run */
+#define LPOOL_STOP   2u /* and threads end after the task they run; */
+#define LPOOL_KILL   4u /* processes at once: by SIGTERM, or by SIGKILL */
 
 /* Take no more work. Idempotent. */
 LPOOL_API void lpool_executor_shutdown(lpool_executor *executor,
@@ -252,6 +279,9 @@ LPOOL_API const char *lpool_future_label(const lpool_future *future);
 /* The worker that ran it, copied to name; false if none has. */
 LPOOL_API bool lpool_future_worker(const lpool_future *future, char *name,
                                    size_t size);
+
+/* The process of that worker; 0 if it has not been run. */
+LPOOL_API int lpool_future_pid(const lpool_future *future);
 
 /*
  * Have the function on top called with the value below it when the future
@@ -391,6 +421,9 @@ LPOOL_API void lpool_keep_traceback(lua_State *L, int index);
  * put out whole lines, never torn by those of other threads. [-0, +0, e]
  */
 LPOOL_API void lpool_openlibs(lua_State *L);
+
+/* Let worker states have the module lpool: what luaopen_lpool_core uses. */
+LPOOL_API void lpool_config_lua(lpool_config *config);
 
 /*
  * End the wait in lpool that the thread of main state L is in with the error

@@ -73,3 +73,8 @@ const char *lp_call_text(lp_state *state)
 {
     return state->text;
 }
+
+bool lp_call_exited(const lp_state *state)
+{
+    return state->has_exited;
+}

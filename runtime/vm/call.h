@@ -7,6 +7,8 @@
 #include "base/reason.h"
 #include "vm/state.h"
 
+#include <stdbool.h>
+
 typedef enum lp_ending {
     LP_RETURNED = 0, /* bytes are the results: a message */
     LP_THREW = 1,    /* bytes are the error and the traceback: two messages */
@@ -27,6 +29,9 @@ typedef struct lp_call_outcome {
 void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
                  const lp_handle *handles, size_t handle_count,
                  lp_call_outcome *outcome);
+
+/* Whether a task of this state has ever called os.exit. */
+bool lp_call_exited(const lp_state *state);
 
 /*
  * What went wrong in the last outcome, for people: the error's text. Valid

@@ -42,7 +42,7 @@ static int exit_task(lua_State *L)
     } else {
         state->exit_code = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
     }
-    state->exited = true;
+    state->exited = state->has_exited = true;
     lua_sethook(state->L, exit_hook, LUA_MASKCOUNT, 1);
     return unwind(L);
 }

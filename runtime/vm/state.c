@@ -20,16 +20,6 @@ lp_state *lp_state_of(lua_State *L)
     return state;
 }
 
-static void seed_random(lua_State *L, uint64_t seed)
-{
-    lua_getglobal(L, "math");
-    lua_getfield(L, -1, "randomseed");
-    lua_pushinteger(L, (lua_Integer)seed);
-    lua_pushinteger(L, (lua_Integer)(seed >> 32));
-    lua_call(L, 2, 0);
-    lua_pop(L, 1);
-}
-
 /* Runs in protected mode. Arguments: the config, the state. */
 static int open_body(lua_State *L)
 {
@@ -38,7 +28,6 @@ static int open_body(lua_State *L)
     luaL_openlibs(L);
     lp_console_open(L);
     lp_exit_open(L, state);
-    seed_random(L, config->seed);
     if (config->codec) lp_codec_open(L, config->codec);
     if (config->open) config->open(L, config->context);
     return 0;
@@ -103,14 +92,80 @@ void lp_state_close(lp_state *state)
     lp_free(state);
 }
 
-int lp_state_require(lp_state *state, const char *module, char *text,
-                     size_t size)
+/* Argument: the seed. */
+static int seed_body(lua_State *L)
+{
+    const uint64_t *seed = lua_touserdata(L, 1);
+    lua_getglobal(L, "math");
+    lua_getfield(L, -1, "randomseed");
+    lua_pushinteger(L, (lua_Integer)*seed);
+    lua_pushinteger(L, (lua_Integer)(*seed >> 32));
+    lua_call(L, 2, 0);
+    return 0;
+}
+
+void lp_state_seed(lp_state *state, uint64_t seed)
 {
     lua_State *L = state->L;
-    lua_getglobal(L, "require");
-    lua_pushstring(L, module);
-    int status =
-        lua_pcall(L, 1, 0, 0) == LUA_OK ? LP_OK : take_error(L, text, size);
+    lua_pushcfunction(L, seed_body);
+    lua_pushlightuserdata(L, &seed);
+    /* Without memory, or without math, they are what they were. */
+    (void)lua_pcall(L, 1, 0, 0);
+    lua_settop(L, LP_AT_TOP);
+}
+
+/* What one preload works with. */
+typedef struct preload {
+    const char *at;
+    const char *end;
+    const char *module; /* the one being required */
+} preload;
+
+/* The next string; "" past the end. */
+static const char *next_string(preload *work)
+{
+    const char *text = work->at;
+    if (work->at == work->end) return "";
+    work->at += strlen(work->at) + 1;
+    return text;
+}
+
+/* Argument: a preload. */
+static int preload_body(lua_State *L)
+{
+    preload *work = lua_touserdata(L, 1);
+    if (lua_getglobal(L, "package") == LUA_TTABLE) {
+        lua_pushstring(L, next_string(work));
+        lua_setfield(L, -2, "path");
+        lua_pushstring(L, next_string(work));
+        lua_setfield(L, -2, "cpath");
+    }
+    while (work->at < work->end) {
+        lua_settop(L, 1);
+        work->module = next_string(work);
+        lua_getglobal(L, "require");
+        lua_pushstring(L, work->module);
+        lua_call(L, 1, 0);
+    }
+    return 0;
+}
+
+int lp_state_preload(lp_state *state, const void *bytes, size_t length,
+                     char *module, size_t module_size, char *text, size_t size)
+{
+    lua_State *L = state->L;
+    preload work = {.at = bytes, .end = (const char *)bytes + length};
+    if (length == 0) return LP_OK;
+    /* The last string ends as well. */
+    if (work.end[-1] != '\0') return LP_INVALID;
+    work.module = "";
+    lua_pushcfunction(L, preload_body);
+    lua_pushlightuserdata(L, &work);
+    int status = LP_OK;
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        status = take_error(L, text, size);
+        copy_text(module, module_size, work.module);
+    }
     lua_settop(L, LP_AT_TOP);
     return status;
 }

@@ -23,7 +23,6 @@ typedef struct lp_state_config {
     /* Adds what tasks may use besides the standard libraries. May raise. */
     void (*open)(struct lua_State *L, void *context);
     void *context;
-    uint64_t seed;             /* of the state's random numbers */
     const lp_memory *outcomes; /* where large outcomes go; NULL: the heap */
 } lp_state_config;
 
@@ -38,8 +37,16 @@ int lp_state_open(const lp_state_config *config, lp_state **state, char *text,
 /* Runs the state's finalizers. NULL is allowed. */
 void lp_state_close(lp_state *state);
 
-/* Require a module, as a task would. 0, or LP_FAILED and text as above. */
-int lp_state_require(lp_state *state, const char *module, char *text,
+/* Let the state's random numbers begin anew. */
+void lp_state_seed(lp_state *state, uint64_t seed);
+
+/*
+ * Require modules, as a task would. bytes are strings that end with a zero:
+ * the search paths package.path and package.cpath, and the names. 0; or
+ * LP_FAILED, the module's name, and text as above.
+ */
+int lp_state_preload(lp_state *state, const void *bytes, size_t length,
+                     char *module, size_t module_size, char *text,
                      size_t size);
 
 #endif

@@ -28,6 +28,7 @@ struct lp_state {
     lp_buffer buffer; /* the outcome of the last call */
     char text[512];   /* what went wrong, for people */
     bool exited;      /* os.exit was called in this call */
+    bool has_exited;  /* or in one before */
     int exit_code;
     int traceback; /* reference of the last error's traceback */
 

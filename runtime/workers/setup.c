@@ -14,11 +14,13 @@ void lp_setup_clear(lp_setup *setup)
 {
     lp_buffer_clear(&setup->initializer);
     lp_buffer_clear(&setup->finalizer);
-    for (size_t i = 0; i < setup->preload_count; i++)
-        lp_free(setup->preload[i]);
-    lp_free(setup->preload);
-    setup->preload = NULL;
-    setup->preload_count = 0;
+    lp_buffer_clear(&setup->preload);
+}
+
+void lp_setup_name(const lp_setup *setup, uint32_t number, char *name,
+                   size_t size)
+{
+    snprintf(name, size, "%.100s_%u", setup->prefix, number);
 }
 
 void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
@@ -28,12 +30,12 @@ void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
     identity->host = host;
     identity->executor = executor;
     identity->seed =
-        setup->state.seed +
+        setup->seed +
         0x9E3779B97F4A7C15u * (1 + atomic_fetch_add(&host->seed, 1));
     identity->kind = setup->kind;
+    identity->depth = setup->depth;
     identity->number = number;
-    snprintf(identity->name, sizeof(identity->name), "%.100s_%u", setup->prefix,
-             number);
+    lp_setup_name(setup, number, identity->name, sizeof(identity->name));
 }
 
 /* Run a parcel for its effect; false if it failed. */
@@ -57,41 +59,58 @@ static void log_failure(const lp_setup *setup, const char *what,
     setup->log(line);
 }
 
-/* Open the state and preload; what names the step that failed. */
-static int open_state(const lp_setup *setup, const lp_state_config *config,
-                      lp_state **state, char *what, char *why, size_t size)
+/* Say that a step failed: to people, and to the executor. */
+static int report_failure(const lp_setup *setup, const lp_identity *identity,
+                          const char *what, const char *why, char *text,
+                          size_t size)
 {
-    snprintf(what, LP_NAME_SIZE, "start");
-    int status = lp_state_open(config, state, why, size);
-    if (status == LP_NOMEM) snprintf(why, size, "not enough memory");
-    for (size_t i = 0; i < setup->preload_count && status == LP_OK; i++) {
-        snprintf(what, LP_NAME_SIZE, "preload of '%.90s'", setup->preload[i]);
-        status = lp_state_require(*state, setup->preload[i], why, size);
-    }
+    log_failure(setup, what, identity, why);
+    snprintf(text, size,
+             "a worker's %s failed, the pool is not usable any more: %s", what,
+             why);
+    return LP_FAILED;
+}
+
+int lp_setup_open(const lp_setup *setup, lp_identity *identity,
+                  lp_state **state, char *text, size_t size)
+{
+    lp_state_config config = setup->state;
+    config.context = identity;
+    config.outcomes = &identity->outcomes;
+    int status = lp_state_open(&config, state, text, size);
+    if (status == LP_NOMEM) snprintf(text, size, "not enough memory");
     return status;
+}
+
+int lp_setup_ready(const lp_setup *setup, lp_identity *identity,
+                   lp_state *state, char *text, size_t size)
+{
+    lp_state_seed(state, identity->seed);
+    if (setup->initializer.length == 0 ||
+        run_parcel(state, &setup->initializer, &identity->outcomes))
+        return LP_OK;
+    return report_failure(setup, identity, "initializer", lp_call_text(state),
+                          text, size);
 }
 
 int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
                    char *text, size_t size)
 {
+    char why[LP_BREAK_TEXT], what[LP_NAME_SIZE], module[LP_NAME_SIZE / 2];
     lp_state *state = NULL;
-    lp_state_config config = setup->state;
-    config.context = identity;
-    config.outcomes = &identity->outcomes;
-    config.seed = identity->seed;
-    char what[LP_NAME_SIZE], why[LP_BREAK_TEXT];
-    int status = open_state(setup, &config, &state, what, why, sizeof(why));
-    if (status == LP_OK && setup->initializer.length > 0 &&
-        !run_parcel(state, &setup->initializer, &identity->outcomes)) {
-        snprintf(what, sizeof(what), "initializer");
-        snprintf(why, sizeof(why), "%s", lp_call_text(state));
-        status = LP_FAILED;
+    int status = lp_setup_open(setup, identity, &state, why, sizeof(why));
+    if (status != LP_OK)
+        return report_failure(setup, identity, "start", why, text, size);
+    status = lp_state_preload(state, setup->preload.bytes,
+                              setup->preload.length, module, sizeof(module),
+                              why, sizeof(why));
+    if (status != LP_OK) {
+        snprintf(what, sizeof(what), "preload of '%s'", module);
+        status = report_failure(setup, identity, what, why, text, size);
+    } else {
+        status = lp_setup_ready(setup, identity, state, text, size);
     }
     if (status != LP_OK) {
-        log_failure(setup, what, identity, why);
-        snprintf(text, size,
-                 "a worker's %s failed, the pool is not usable any more: %s",
-                 what, why);
         lp_state_close(state);
         return status;
     }

@@ -22,6 +22,7 @@ typedef struct lp_identity {
     lp_executor *executor; /* NULL in another process */
     const char *kind;      /* "thread" */
     uint32_t number;
+    uint32_t depth; /* how deep executors are nested */
     uint64_t seed; /* of its random numbers */
     char name[LP_NAME_SIZE];
     lp_memory outcomes; /* its arena, for its state's large outcomes */
@@ -29,28 +30,42 @@ typedef struct lp_identity {
 
 typedef struct lp_setup {
     lp_state_config state; /* context is set to the lp_identity */
+    uint64_t seed;         /* of the workers' seeds */
     const char *kind;
     char prefix[LP_NAME_SIZE];
+    uint32_t depth;        /* of the workers: see lp_identity */
     uint64_t max_tasks;    /* 0: no limit */
     lp_buffer initializer; /* a parcel; empty: none */
     lp_buffer finalizer;   /* the same */
-    char **preload;        /* names, owned */
-    size_t preload_count;
+    lp_buffer preload;     /* see lp_state_preload; empty: nothing */
     void (*log)(const char *line); /* a line for people */
 } lp_setup;
 
 /* Free what the setup owns. */
 void lp_setup_clear(lp_setup *setup);
 
-/*
- * Fill in who worker number of executor is.
- */
+/* What worker number is called. */
+void lp_setup_name(const lp_setup *setup, uint32_t number, char *name,
+                   size_t size);
+
+/* Fill in who worker number of executor is. */
 void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
                        uint32_t number, lp_identity *identity);
 
 /*
- * Open a state and make it ready. 0, or an error: the text says why, for the
- * executor to break with.
+ * Open a state, without what belongs to one worker alone. 0, or an error:
+ * the text says why.
+ */
+int lp_setup_open(const lp_setup *setup, lp_identity *identity,
+                  lp_state **state, char *text, size_t size);
+
+/* Make an open state ready for tasks. The same, for the executor to break. */
+int lp_setup_ready(const lp_setup *setup, lp_identity *identity,
+                   lp_state *state, char *text, size_t size);
+
+/*
+ * Open a state, preload, and make it ready. 0, or an error: the text says
+ * why, for the executor to break with.
  */
 int lp_setup_begin(const lp_setup *setup, lp_identity *identity,
                    lp_state **state, char *text, size_t size);

@@ -249,6 +249,11 @@ int lp_zygote_read(lp_zygote *zygote, const lp_zygote_events *events,
     }
 }
 
+void lp_zygote_stop(lp_zygote *zygote)
+{
+    (void)shutdown(zygote->socket, SHUT_WR); /* fails if it is gone already */
+}
+
 /* See to it that the process ends, and take it from the system's books. */
 static void end_process(int socket, pid_t pid)
 {

@@ -64,6 +64,9 @@ int lp_zygote_kill(lp_zygote *zygote, uint64_t ticket, int signal);
 int lp_zygote_read(lp_zygote *zygote, const lp_zygote_events *events,
                    void *context);
 
+/* Let the zygote end, and its children; lp_zygote_read will say so. */
+void lp_zygote_stop(lp_zygote *zygote);
+
 /*
  * End the zygote and its children. Waits until a started one has ended, for
  * two seconds; then it is killed. NULL is allowed.

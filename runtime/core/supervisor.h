@@ -1,0 +1,42 @@
+/*
+ * supervisor.h - the host's one watching thread.
+ *
+ * It starts when there is something to watch, sleeps until a descriptor has
+ * news, and calls whoever watches it. It must not be kept waiting: whatever
+ * it calls may take locks, and does not block.
+ */
+#ifndef LP_CORE_SUPERVISOR_H
+#define LP_CORE_SUPERVISOR_H
+
+#include "base/lock.h"
+#include "base/thread.h"
+
+/* A descriptor that is watched; the watcher's own, until it is removed. */
+typedef struct lp_watch {
+    int fd;
+    /* There is something to read, or the other end is gone. */
+    void (*ready)(void *context);
+    void *context;
+} lp_watch;
+
+typedef struct lp_supervisor {
+    lp_lock lock; /* guards started */
+    bool started;
+    bool stopped;
+    int poll; /* an epoll; -1 before the start */
+    int stop; /* an eventfd */
+    lp_thread thread;
+} lp_supervisor;
+
+void lp_supervisor_init(lp_supervisor *supervisor);
+
+/* Stop the thread; nothing is watched any more, or will be. */
+void lp_supervisor_clear(lp_supervisor *supervisor);
+
+/* Watch a descriptor from now on. Any thread. 0, or LP_SYSTEM. */
+int lp_supervisor_watch(lp_supervisor *supervisor, lp_watch *watch);
+
+/* Watch it no longer. Only from what the supervisor calls. */
+void lp_supervisor_forget(lp_supervisor *supervisor, lp_watch *watch);
+
+#endif

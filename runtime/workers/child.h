@@ -1,0 +1,76 @@
+/*
+ * child.h - the process in which a worker runs, from its inside.
+ *
+ * The zygote has opened a state and holds it ready; each child is a copy of
+ * the zygote. It is given its name, the memory files and a socket to the
+ * host; it serves its executor and ends.
+ */
+#ifndef LP_WORKERS_CHILD_H
+#define LP_WORKERS_CHILD_H
+
+#include "workers/setup.h"
+
+/* What a child is told when it is forked; descriptors come beside it. */
+typedef struct lp_child_request {
+    uint32_t size; /* of this */
+    uint32_t number;
+    uint32_t arena;
+    uint32_t depth; /* of nested executors */
+    uint64_t seed;
+    char name[LP_NAME_SIZE];
+} lp_child_request;
+
+enum {
+    LP_CHILD_HOST_FILE, /* read only */
+    LP_CHILD_WORDS_FILE,
+    LP_CHILD_OUTCOMES_FILE,
+    LP_CHILD_LIBRARY_FILE, /* read only */
+    LP_CHILD_BELL_FILE,
+    LP_CHILD_SOCKET,
+    LP_CHILD_FDS
+};
+
+/*
+ * What all workers of an executor are told, in the host's arena: see
+ * lp_executor_keep_setup. The two parcels follow, one after the other.
+ */
+typedef struct lp_child_setup {
+    uint64_t max_tasks;
+    uint64_t initializer; /* bytes of the parcel */
+    uint64_t finalizer;
+} lp_child_setup;
+
+/* From a child to its host, with so many bytes behind it. */
+typedef enum lp_child_word {
+    LP_CHILD_ASKS = 1,  /* an lp_library_question, and the bytes it is about */
+    LP_CHILD_BROKEN = 2 /* it could not begin: the text says why */
+} lp_child_word;
+
+typedef struct lp_child_header {
+    uint32_t word;
+    uint32_t unused;
+    uint64_t length;
+} lp_child_header;
+
+/* In the zygote: what its children will start with. */
+typedef struct lp_cradle {
+    lp_host *host; /* the children's own, for what their tasks open */
+    lp_setup setup;
+    lp_identity identity; /* of the state; a child fills it in */
+    lp_state *state;
+    /* A child has its depth and a seed now. */
+    void (*begun)(void *context, uint32_t depth, uint64_t seed);
+    void *context;
+} lp_cradle;
+
+/* Open the state. The caller has filled in the rest. 0, or an error and text.
+ */
+int lp_cradle_open(lp_cradle *cradle, char *text, size_t size);
+
+/* Hooks of the zygote; context is the cradle. */
+int lp_cradle_preload(void *cradle, const void *bytes, size_t length,
+                      char *text, size_t size);
+int lp_cradle_child(void *cradle, const void *bytes, size_t length,
+                    const int *fds, size_t fd_count);
+
+#endif
