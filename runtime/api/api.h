@@ -47,9 +47,7 @@ typedef struct lp_caller {
     _Atomic uint32_t interrupted;
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
     lua_Hook harmless_hook; /* was run by a wait, and did not raise */
-    /* The place of the last submit, which is often that of the next. */
-    const void *function;
-    int function_reference;
+    /* The file of the last submit, which is often that of the next. */
     const char *source;
 } lp_caller;
 

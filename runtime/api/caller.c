@@ -55,7 +55,6 @@ static void attach(lua_State *L, lpool *pool, const lp_identity *identity)
     caller->main = lua_tothread(L, -1);
     lua_pop(L, 1);
     caller->identity = identity;
-    caller->function_reference = LUA_NOREF;
     lua_newtable(L);
     caller->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
     lp_mailbox_init(&caller->mailbox, &pool->host);
@@ -147,28 +146,18 @@ void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
     lua_Debug frame;
     *source = NULL;
     *line = 0;
-    if (!lua_getstack(L, 1, &frame) || !lua_getinfo(L, "fl", &frame)) return;
-    const void *function = lua_topointer(L, -1);
-    if (function != caller->function) {
-        lua_Debug about;
-        lua_pushvalue(L, -1);
-        lua_getinfo(L, ">S", &about);
+    if (!lua_getstack(L, 1, &frame) || !lua_getinfo(L, "Sl", &frame)) return;
+    if (frame.currentline <= 0) return; /* called by a C function, as pcall */
+    if (!caller->source || strcmp(frame.short_src, caller->source) != 0) {
         uint32_t number;
         size_t length;
-        caller->function = NULL;
+        lp_library *library = caller->pool->host.library;
         caller->source = NULL;
-        if (lp_library_keep(caller->pool->host.library, about.short_src,
-                            strlen(about.short_src) + 1, &number) == LP_OK)
-            caller->source = (const char *)lp_library_find(
-                caller->pool->host.library, number, &length);
-        /* The function stays while its address is a key. */
-        luaL_unref(L, LUA_REGISTRYINDEX, caller->function_reference);
-        caller->function_reference = luaL_ref(L, LUA_REGISTRYINDEX);
-        caller->function = function;
-    } else {
-        lua_pop(L, 1);
+        if (lp_library_keep(library, frame.short_src,
+                            strlen(frame.short_src) + 1, &number) == LP_OK)
+            caller->source =
+                (const char *)lp_library_find(library, number, &length);
     }
-    if (frame.currentline <= 0) return; /* called by a C function, as pcall */
     *source = caller->source;
     *line = (uint32_t)frame.currentline;
 }

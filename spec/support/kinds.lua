@@ -15,6 +15,7 @@ local lpool = require "lpool"
 -- luacheck: push no max line length
 local kinds = {
   thread = { constructor = "ThreadPoolExecutor", broken = "BrokenThreadPool", concurrent = true, same_process = true, default_name = "^ThreadPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "preload", "thread_name_prefix" } },
+  process = { constructor = "ProcessPoolExecutor", broken = "BrokenProcessPool", concurrent = true, same_process = false, default_name = "^ProcessPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "on_crash", "preload" } },
   serial = { constructor = "SerialExecutor", broken = "BrokenExecutor", concurrent = false, same_process = true, default_name = ".", options = { "finalizer", "initargs", "initializer" } },
 }
 -- luacheck: pop
@@ -31,7 +32,7 @@ for name, kind in pairs(kinds) do
   function kind.make(options)
     local wanted = { max_workers = kind.knows.max_workers and 2 }
     for key, value in pairs(options or {}) do
-      if kind.knows[key] or not kinds.thread.knows[key] then
+      if kind.knows[key] or not (kinds.thread.knows[key] or kinds.process.knows[key]) then
         wanted[key] = value
       end
     end

@@ -235,9 +235,9 @@ return function(kind)
     local stamp = helper.temporary.file()
     local gate <close> = helper.gate.new()
     local result = helper.script(kind, ([[
-      local STAMP, PATH = %q, %q
+      local STAMP, PATH, PROGRAM = %q, %q, lpool.getpid()
       local function strike()
-        io.popen("date +%%s.%%N >" .. STAMP .. "; kill -INT " .. lpool.getpid()):close()
+        io.popen("date +%%s.%%N >" .. STAMP .. "; kill -INT " .. PROGRAM):close()
       end
       ]]):format(stamp, gate.path) .. source, { env = abandon })
     local now = io.popen("date +%s.%N")
