@@ -5,10 +5,10 @@
 -- A pool of processes is started at the top level of the script, and the first
 -- line is printed once.
 --
--- Where Python starts processes afresh (Windows, macOS), each imports the main
--- script to find its functions. Without `if __name__ == "__main__":` it comes to
--- the pool again and dies of a RuntimeError, and the parent of BrokenProcessPool.
--- A worker of lpool never runs the script: it is sent the function itself.
+-- Where Python starts processes afresh, as on Windows, each imports the main
+-- script to find its functions. Without `if __name__ == "__main__":` it would start
+-- the pool again: it dies of a RuntimeError, and the pool is broken. A worker of
+-- lpool never runs the script; it is sent the function itself.
 
 package.path = arg[0]:gsub("[^/]*$", "../?.lua;") .. package.path
 local lpool = require "lpool"

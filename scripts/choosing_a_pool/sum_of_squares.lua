@@ -2,8 +2,7 @@
 --
 --     lpool sum_of_squares.lua [integers, up to 1000000000]
 --
--- 55 million squares are added up, each sum in a process of its own, on as many
--- as there are processors.
+-- 55 million squares are added up, by as many processes as there are processors.
 --
 -- All five sums pass 2^64. Python's integers grow by themselves; Lua's wrap round
 -- and its floats would round. So the sum is kept in two integers, as

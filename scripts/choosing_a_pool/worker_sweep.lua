@@ -6,9 +6,9 @@
 -- that wait, and 128 that compute, are run by 1, 2, 4, ... 128 workers.
 --
 -- Waiting tasks gain from further workers until starting those costs more than it
--- saves. Computing tasks gain up to the number of processors, and no
--- further. In Python the right column would be a pool of processes: its threads
--- take turns at computing, and would not gain at all.
+-- saves. Computing tasks gain up to the number of processors, and no further. In
+-- Python the right column would need processes: its threads take turns at
+-- computing, and would not gain at all.
 
 package.path = arg[0]:gsub("[^/]*$", "../?.lua;") .. package.path
 local lpool = require "lpool"

@@ -33,7 +33,7 @@ do
   for future in lpool.as_completed(futures) do
     local task_id = futures[future]
     local result = future:result()
-    assert(result:find("Task " .. task_id, 1, true))
+    assert(result:find("Task " .. task_id, 1, true)) -- the very task of this key
     print(("✓ %s"):format(result))
   end
 end

@@ -2,7 +2,7 @@
 --
 --     lpool factorial_digits.lua
 --
--- Numbers of up to 27,753 digits, each computed in a process of its own.
+-- Numbers of up to 27,753 digits, computed by four processes.
 --
 -- Python's integers grow as needed; Lua's have 64 bits, so the factorials are
 -- OpenSSL's bignums. Those stay in the state that made them, and the task returns
