@@ -340,8 +340,8 @@ bool lpool_future_worker(const lpool_future *future, char *name, size_t size)
     bool ran = phase == LP_FINISHED || phase == LP_RAISED ||
                (phase == LP_LOST && lp_task_cell(task)->length > 0);
     if (task->manual || !ran) return false;
-    lp_setup_name(lp_executor_setup(task->executor),
-                  lp_task_cell(task)->worker, name, size);
+    lp_setup_name(lp_executor_setup(task->executor), lp_task_cell(task)->worker,
+                  name, size);
     return true;
 }
 

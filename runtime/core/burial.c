@@ -157,8 +157,7 @@ static void settle_running_locked(const burial *work)
     if (lp_phase_is_done(state)) {
         tell_locked(work, task, state);
     } else if (is_running(state)) {
-        if (!others_have(work, task->number) &&
-            is_running(lp_task_state(task)))
+        if (!others_have(work, task->number) && is_running(lp_task_state(task)))
             lose_task_locked(work, task);
     } else if (!task->sent && !is_queued(executor, task->number) &&
                !others_have(work, task->number) &&
@@ -291,10 +290,9 @@ static bool save_piece_locked(const burial *work, uint32_t number,
     lp_outcomes *outcomes = lp_executor_outcomes(executor, arena);
     uint64_t results = atomic_load(&work->record->progress.results);
     lp_place place = results / 4;
-    lp_piece *piece =
-        outcomes && place
-            ? lp_arena_check(outcomes->arena, place, sizeof(*piece))
-            : NULL;
+    lp_piece *piece = outcomes && place ? lp_arena_check(outcomes->arena, place,
+                                                         sizeof(*piece))
+                                        : NULL;
     if (!piece) return false;
     uint64_t room = lp_arena_room(outcomes->arena, place) - sizeof(*piece);
     uint64_t length;

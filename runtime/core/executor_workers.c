@@ -143,8 +143,7 @@ void lp_executor_start_failed(lp_executor *executor, uint32_t number,
     lp_lock_enter(&executor->lock);
     executor->alive[number] = 0;
     executor->live--;
-    const lp_record *record =
-        lp_table_at(&executor->control.records, number);
+    const lp_record *record = lp_table_at(&executor->control.records, number);
     if (executor->live == 0 || has_work(record))
         lp_executor_break_locked(executor, text);
     if (executor->live == 0 && executor->mode == LP_MODE_STOP)

@@ -41,13 +41,13 @@ typedef enum lp_stage {
  * it, so that core/burial.c can tell what it has left undone.
  */
 typedef struct lp_record {
-    char apart[64];         /* from the record of the worker before */
-    _Atomic uint64_t ended; /* tasks and items done with */
-    _Atomic uint64_t items; /* claimed of a group, not begun; worker_items.c */
+    char apart[64];          /* from the record of the worker before */
+    _Atomic uint64_t ended;  /* tasks and items done with */
+    _Atomic uint64_t items;  /* claimed of a group, not begun; worker_items.c */
     _Atomic uint64_t wanted; /* what it tries to claim, if it is moving */
-    _Atomic uint32_t begun; /* entries of batch that are no longer there */
-    _Atomic uint32_t taken; /* entries of batch */
-    _Atomic uint32_t inbox; /* list of tasks for this worker: number + 1 */
+    _Atomic uint32_t begun;  /* entries of batch that are no longer there */
+    _Atomic uint32_t taken;  /* entries of batch */
+    _Atomic uint32_t inbox;  /* list of tasks for this worker: number + 1 */
     _Atomic uint32_t waiting;    /* what of it was taken: oldest first */
     _Atomic uint32_t completing; /* a task is done, and not posted yet */
     _Atomic uint32_t running;    /* the task it claims or runs: number + 1 */

@@ -248,7 +248,8 @@ void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position)
 
 bool lp_worker_items_can_divide(uint64_t items)
 {
-    return lp_claim_next(items) < lp_claim_end(items) && !(items & LP_CLAIM_WHOLE);
+    return lp_claim_next(items) < lp_claim_end(items) &&
+           !(items & LP_CLAIM_WHOLE);
 }
 
 bool lp_worker_items_steal(lp_worker *worker, lp_record *other)

@@ -274,8 +274,7 @@ int lp_cradle_child(void *context, const void *bytes, size_t length,
     }
     lp_end end = serve(self);
     (void)fflush(NULL); /* what cannot be written was lost before */
-    atomic_store(&self->loop.record->stage,
-                 LP_STAGE_ENDED + 4 * (uint32_t)end);
+    atomic_store(&self->loop.record->stage, LP_STAGE_ENDED + 4 * (uint32_t)end);
     lp_worker_point(&self->loop, "ended");
     return EXIT_SUCCESS;
 }

@@ -172,8 +172,7 @@ static int warm_locked(lp_nursery *nursery) LP_HOLDS(&nursery->lock)
 {
     lp_mother *own = &nursery->own;
     if (own->zygote) return LP_OK;
-    int status =
-        lp_zygote_start(nursery->program, nursery->argv, &own->zygote);
+    int status = lp_zygote_start(nursery->program, nursery->argv, &own->zygote);
     if (status != LP_OK) {
         own->zygote = NULL;
         return status;
@@ -212,8 +211,7 @@ int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
         status = watch_mother(mother);
         if (status != LP_OK) lp_zygote_free(mother->zygote);
     }
-    if (status == LP_OK)
-        lp_list_append(&nursery->mothers, &mother->in_nursery);
+    if (status == LP_OK) lp_list_append(&nursery->mothers, &mother->in_nursery);
     lp_lock_leave(&nursery->lock);
     if (status != LP_OK) {
         lp_free(mother);

@@ -32,9 +32,9 @@ struct lp_process_workers {
     lp_nursery *nursery; /* immutable, as the next three */
     bool breaks;
     uint32_t depth;
-    int reader;        /* of the host's memory file */
-    int library;       /* of the library's file */
-    lp_mother *mother; /* guarded by the executor's lock */
+    int reader;         /* of the host's memory file */
+    int library;        /* of the library's file */
+    lp_mother *mother;  /* guarded by the executor's lock */
     uint32_t stillborn; /* supervisor only: in a row */
 };
 
@@ -43,8 +43,8 @@ typedef struct process_worker {
     lp_child child;
     lp_process_workers *workers;
     uint32_t number;
-    lp_watch watch; /* of the socket, from its birth on */
-    bool watched;   /* supervisor only */
+    lp_watch watch;  /* of the socket, from its birth on */
+    bool watched;    /* supervisor only */
     lp_buffer heard; /* what has come and is not complete */
 } process_worker;
 
@@ -69,8 +69,8 @@ int lp_process_workers_attach(lp_process_workers *workers,
     workers->executor = executor;
     workers->reader = lp_shm_reader(&lp_executor_files(executor)->host);
     if (workers->reader < 0) return LP_SYSTEM;
-    int status =
-        lp_library_share(lp_executor_host(executor)->library, &workers->library);
+    int status = lp_library_share(lp_executor_host(executor)->library,
+                                  &workers->library);
     if (status != LP_OK) {
         workers->library = -1;
         return status;
@@ -97,9 +97,8 @@ int lp_process_workers_attach(lp_process_workers *workers,
 
 static lp_record *record_of(const process_worker *worker)
 {
-    return lp_table_at(
-        &lp_executor_control(worker->workers->executor)->records,
-        worker->number);
+    return lp_table_at(&lp_executor_control(worker->workers->executor)->records,
+                       worker->number);
 }
 
 /* ---- what a child says ---- */
@@ -283,8 +282,7 @@ static void preloaded(void *context, const char *why)
     lp_executor *executor = workers->executor;
     if (why) {
         char text[LP_BREAK_TEXT + 128];
-        snprintf(text, sizeof(text),
-                 "a worker's %s", why);
+        snprintf(text, sizeof(text), "a worker's %s", why);
         workers->setup.log(text);
         lp_executor_break(executor, text);
     }
@@ -352,8 +350,7 @@ static int start(void *self, uint32_t number)
         lp_free(worker);
         return LP_SYSTEM;
     }
-    worker->watch =
-        (lp_watch){.fd = pair[0], .ready = hear, .context = worker};
+    worker->watch = (lp_watch){.fd = pair[0], .ready = hear, .context = worker};
     int status = bear(worker, pair[1]);
     close(pair[1]);
     if (status != LP_OK) {
