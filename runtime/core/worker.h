@@ -55,6 +55,7 @@ typedef struct lp_record {
     _Atomic uint32_t slept;      /* counted among the sleepers */
     _Atomic uint32_t hoards;     /* counted among those who hoard */
     _Atomic uint32_t stage;      /* lp_stage */
+    _Atomic int32_t pid;         /* of the worker's process; 0: the host's */
     /* The piece in the making: its group + 1 (0: none), its items. */
     _Atomic uint32_t piece_group;
     _Atomic uint32_t piece_first;

@@ -3,13 +3,15 @@
  *
  * All reading of zygotes is done by the supervisor. A zygote that is gone has
  * taken its children along: each is told that it was killed, and the next
- * child that is wanted starts a new zygote.
+ * child that is wanted starts a new zygote. A program that is no zygote has
+ * no children: each is told that it cannot be.
  */
 #include "workers/nursery.h"
 
 #include "base/alloc.h"
 #include "base/status.h"
 
+#include <errno.h>
 #include <signal.h>
 
 struct lp_mother {
@@ -127,6 +129,7 @@ static void lose_mother(lp_mother *mother)
     lp_supervisor_forget(&nursery->host->supervisor, &mother->watch);
     lp_lock_enter(&nursery->lock);
     lp_zygote *zygote = mother->zygote;
+    bool greeted = lp_zygote_has_greeted(zygote);
     mother->zygote = NULL;
     bool released = mother->released;
     if (released) lp_list_remove(&mother->in_nursery);
@@ -143,6 +146,10 @@ static void lose_mother(lp_mother *mother)
     }
     lp_child *child;
     while ((child = take_orphan(mother)) != NULL) {
+        if (!greeted) {
+            child->born(child, ENOEXEC);
+            continue;
+        }
         if (child->pid == 0) child->born(child, 0);
         child->died(child, SIGKILL);
     }

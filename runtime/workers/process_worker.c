@@ -9,6 +9,7 @@
 #include "workers/process_worker.h"
 
 #include "base/alloc.h"
+#include "base/signal_name.h"
 #include "base/status.h"
 #include "core/burial.h"
 #include "workers/child.h"
@@ -212,12 +213,14 @@ static void born(lp_child *child, int error)
         if (!worker->watched) kill_child(worker);
         return;
     }
-    char text[256], why[128];
+    char text[256], buffer[128];
+    const char *why = strerror_r(error, buffer, sizeof(buffer));
+    if (error == ENOEXEC) why = "the helper program is not lpool's";
     free_worker(worker);
     snprintf(text, sizeof(text),
              "a worker could not be started: %s; the pool is not usable any "
              "more",
-             strerror_r(error, why, sizeof(why)));
+             why);
     lp_executor_start_failed(executor, number, text);
 }
 
@@ -225,8 +228,9 @@ static void born(lp_child *child, int error)
 static void describe_end(char *text, size_t size, int status)
 {
     if (WIFSIGNALED(status)) {
-        snprintf(text, size, "was killed by SIG%s",
-                 sigabbrev_np(WTERMSIG(status)));
+        char name[32];
+        lp_signal_name(WTERMSIG(status), name, sizeof(name));
+        snprintf(text, size, "was killed by %s", name);
     } else {
         snprintf(text, size, "exited with code %d", WEXITSTATUS(status));
     }
