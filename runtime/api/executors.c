@@ -279,7 +279,11 @@ int lpool_executor_check(lpool_executor *executor)
 
 const char *lpool_executor_broken(lpool_executor *executor)
 {
-    return lp_executor_broken(lp_executor_inner(executor));
+    lp_executor *inner = lp_executor_inner(executor);
+    if (lp_executor_broke_abruptly(inner))
+        return "A child process terminated abruptly, the process pool is not "
+               "usable anymore";
+    return lp_executor_broken(inner);
 }
 
 /* ---- closing ---- */

@@ -196,7 +196,7 @@ LPOOL_API int lpool_executor_check(lpool_executor *executor);
 LPOOL_API const char *
 lpool_executor_broken_kind(const lpool_executor *executor);
 
-/* Why it broke, borrowed; NULL if it did not. */
+/* Why it takes no more work, borrowed; NULL if it did not break. */
 LPOOL_API const char *lpool_executor_broken(lpool_executor *executor);
 
 #define LPOOL_CANCEL 1u /* what has not begun ends as cancelled */
