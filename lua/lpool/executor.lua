@@ -80,8 +80,9 @@ function executor.ThreadPoolExecutor(given)
   return open(core.THREADS, given, thread_options)
 end
 
---- An executor whose workers are processes: one that crashes takes nothing along.
--- @tparam[opt] table|integer given options, or just `max_workers` (default: one for each CPU)
+--- An executor whose workers are processes: one that crashes fails its own task, and is replaced.
+-- @tparam[opt] table|integer given options, or just `max_workers` (default: one for each CPU);
+-- `on_crash = "break"` fails all that is pending when one dies; `preload`ed modules are shared
 -- @return an executor
 -- @raise on an unknown option or a wrong value
 -- @usage local ex <close> = lpool.ProcessPoolExecutor { on_crash = "break" }
