@@ -136,11 +136,10 @@ int lp_pool_nursery(lpool *pool, lp_nursery **nursery)
                                             NULL};
     lp_lock_enter(&pool->lock);
     if (!pool->nursery)
-        pool->nursery =
-            lp_nursery_new(&pool->host,
-                           pool->config.helper ? pool->config.helper
-                                               : "/proc/self/exe",
-                           arguments);
+        pool->nursery = lp_nursery_new(&pool->host,
+                                       pool->config.helper ? pool->config.helper
+                                                           : "/proc/self/exe",
+                                       arguments);
     *nursery = pool->nursery;
     lp_lock_leave(&pool->lock);
     /* It gets ready while the script goes on. */
@@ -151,7 +150,6 @@ int lp_pool_nursery(lpool *pool, lp_nursery **nursery)
 static int make_workers(lpool *pool, const lpool_executor_config *config,
                         const lp_setup *setup, lp_executor_config *inner)
 {
-    unsigned cpus = (unsigned)lp_thread_processors();
     lp_nursery *nursery;
     int status;
     inner->max_workers = config->max_workers;
@@ -160,7 +158,8 @@ static int make_workers(lpool *pool, const lpool_executor_config *config,
         inner->kind = &lp_thread_kind;
         inner->self = lp_thread_workers_new(setup);
         if (inner->max_workers == 0)
-            inner->max_workers = THREADS_PER_CPU * cpus;
+            inner->max_workers =
+                THREADS_PER_CPU * (unsigned)lp_thread_processors();
         break;
     case LPOOL_PROCESSES:
         status = lp_pool_nursery(pool, &nursery);
@@ -169,7 +168,8 @@ static int make_workers(lpool *pool, const lpool_executor_config *config,
         inner->self = lp_process_workers_new(setup, nursery, config->breaks,
                                              setup->depth);
         inner->is_shared = true;
-        if (inner->max_workers == 0) inner->max_workers = cpus;
+        if (inner->max_workers == 0)
+            inner->max_workers = (unsigned)lp_thread_processors();
         break;
     case LPOOL_SERIAL:
         inner->kind = &lp_serial_kind;
@@ -280,7 +280,11 @@ int lpool_executor_check(lpool_executor *executor)
 
 const char *lpool_executor_broken(lpool_executor *executor)
 {
-    return lp_executor_broken(lp_executor_inner(executor));
+    lp_executor *inner = lp_executor_inner(executor);
+    if (lp_executor_broke_abruptly(inner))
+        return "A child process terminated abruptly, the process pool is not "
+               "usable anymore";
+    return lp_executor_broken(inner);
 }
 
 /* ---- closing ---- */
@@ -375,9 +379,8 @@ static int clean_up(lua_State *L, lp_caller *caller, lp_buffer *buffer,
 }
 
 /* Encode a call for an executor. As lp_encode. */
-static int encode_call(lua_State *L, lp_caller *caller,
-                            lp_executor *executor, int first, int count,
-                            lp_buffer *buffer)
+static int encode_call(lua_State *L, lp_caller *caller, lp_executor *executor,
+                       int first, int count, lp_buffer *buffer)
 {
     if (!lp_executor_is_shared(executor))
         return lp_encode(L, first, count, LP_ROLE_CALL, buffer, NULL);
@@ -389,13 +392,25 @@ static int encode_call(lua_State *L, lp_caller *caller,
     return status;
 }
 
+/* What the caller and the executor say of a task. */
+static lp_task_about about_tasks(const lp_executor *executor,
+                                 const lpool_task_options *options)
+{
+    lp_task_about about = {.timeout = lp_executor_setup(executor)->timeout};
+    if (!options) return about;
+    about.label = options->label;
+    about.retries = options->retries;
+    if (options->timeout > 0) about.timeout = options->timeout;
+    return about;
+}
+
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
-                 const char *label, lpool_future **future)
+                 const lpool_task_options *options, lpool_future **future)
 {
     lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
-    lp_task_about about = {.label = label};
+    lp_task_about about = about_tasks(inner, options);
     lp_caller_collect(L, caller);
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
@@ -409,12 +424,13 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
 }
 
 int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
-                    const char *label, lpool_future **futures, unsigned *count)
+                    const lpool_task_options *options, lpool_future **futures,
+                    unsigned *count)
 {
     lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
-    lp_task_about about = {.label = label};
+    lp_task_about about = about_tasks(inner, options);
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
     int status = encode_call(L, caller, inner, first, nargs + 1, buffer);

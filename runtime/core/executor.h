@@ -102,6 +102,8 @@ typedef struct lp_task_about {
     const char *source; /* where it was submitted; lives as the host does */
     uint32_t line;
     const char *label; /* copied; NULL if it has none */
+    int64_t timeout;   /* nanoseconds from its start; 0: none */
+    uint32_t retries;  /* after errors and deaths */
 } lp_task_about;
 
 uint32_t lp_executor_max_workers(const lp_executor *executor);
@@ -241,6 +243,12 @@ bool lp_task_cancel(lp_task *task);
 
 /* It raised or was lost, by its own doing. */
 bool lp_task_ended_badly(const lp_task *task);
+
+/*
+ * Which worker runs it or has run it, and in which process: 0 is the host's.
+ * False: none has, or it cannot be told.
+ */
+bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid);
 
 /*
  * Where the outcome's bytes are; the task is done. NULL: what the worker
