@@ -38,7 +38,8 @@ function harness.origin()
     machine = ("%s, %s cores, %s"):format(cpu, cores, harness.output_of("uname -sr")),
     commit = harness.output_of("git describe --always --dirty 2>/dev/null || echo none"),
     date = os.date("%Y-%m-%d"),
-    python = ("%s (%s)"):format(harness.output_of("python3 --version"), harness.output_of(START_METHOD)),
+    python = harness.output_of("python3 --version"),
+    start_method = harness.output_of(START_METHOD),
   }
 end
 

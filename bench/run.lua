@@ -106,8 +106,8 @@ local options = parse(arg)
 local origin = harness.origin()
 io.stdout:setvbuf("line")
 if not options.json then
-  print(("%s; commit %s; %s; medians of %d, %s"):format(origin.machine, origin.commit,
-    origin.python, options.runs, origin.date))
+  print(("%s; commit %s; %s, processes by %s; medians of %d, %s"):format(origin.machine,
+    origin.commit, origin.python, origin.start_method, options.runs, origin.date))
   print(LINE:format("", "lpool", "CPython", "", "ratio", "target", ""))
 end
 

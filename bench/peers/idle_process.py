@@ -32,8 +32,5 @@ with pools.new(WORKERS) as ex:
     print("pss_kib", processes.memory("Pss"))
     print("dirty_kib", processes.memory("Private_Dirty"))
     before = processes.processor_time()
-    before += time.process_time()  # after the reading, and below before it
     time.sleep(IDLE)
-    used = time.process_time()
-    used += processes.processor_time() - before
-    print("idle_us_per_s", used / IDLE * 1e6)
+    print("idle_us_per_s", (processes.processor_time() - before) / IDLE * 1e6)

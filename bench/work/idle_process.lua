@@ -1,5 +1,5 @@
 -- What one idle worker process costs: time to start, memory of its own, and
--- the processor time of a pool that has nothing to do.
+-- processor time while it has nothing to do.
 package.path = "bench/?.lua;" .. package.path
 local lpool = require "lpool"
 local pools = require "pools"
@@ -46,8 +46,5 @@ print("pss_kib", processes.memory(pids, "Pss"))
 print("dirty_kib", processes.memory(pids, "Private_Dirty"))
 
 local before = processes.processor_time(pids)
-before = before + os.clock() -- after the reading, and below before it
 lpool.sleep(IDLE)
-local used = os.clock()
-used = used + processes.processor_time(pids) - before
-print("idle_us_per_s", used / IDLE * 1e6)
+print("idle_us_per_s", (processes.processor_time(pids) - before) / IDLE * 1e6)
