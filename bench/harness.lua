@@ -106,8 +106,8 @@ function harness.judge(row, ours, theirs)
     error(("bench/work/%s.lua does not measure '%s'"):format(row.work, row.key), 0)
   end
   local value = verdict.ours.median
-  if verdict.theirs then
-    local other = verdict.theirs.median
+  local other = verdict.theirs and verdict.theirs.median
+  if other and value > 0 and other > 0 then
     verdict.ratio = row.better == "more" and value / other or other / value
   end
   if row.times_peer then
