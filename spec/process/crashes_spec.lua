@@ -93,7 +93,7 @@ describe("a worker's death by", function()
     for seed = 1, 40 do
       local f = ex:submit(function(n)
         math.randomseed(n)
-        local code = string.dump(load("local a, b = ... for i = 1, 10 do a = { a, b } end return a"))
+        local code = string.dump(load("local a, b = ... for i = 1, 9 do a = { a, b } end return a"))
         local at = #code - math.random(20, 120)
         local garbage = code:sub(1, at):gsub("..$", string.char(math.random(255), 255))
         local fn = load(garbage .. code:sub(at + 1), "=garbage", "b")
@@ -141,7 +141,8 @@ end)
 
 describe("os.exit in a process's task", function()
   for _, code in ipairs { 0, 1, 7, 255 } do
-    it(("ends the task with WorkerExitError, code %d, and replaces the worker"):format(code), function()
+    it(("ends the task with WorkerExitError, code %d, and replaces the worker")
+      :format(code), function()
       local ex <close> = lpool.ProcessPoolExecutor(1)
       local pid = ex:submit(lpool.getpid):result()
       local f = ex:with({ label = "goes" }):submit(os.exit, code)
