@@ -61,7 +61,11 @@ local function open(kind, given, schema)
   elseif initargs and not is_count(initargs.n, MOST_ARGUMENTS) then
     error(("initargs.n must be an integer from 0 to %d"):format(MOST_ARGUMENTS), 2)
   end
-  return core.open(kind, checked)
+  local made, problem = core.open(kind, checked)
+  if not made then
+    error(problem, 2)
+  end
+  return made
 end
 
 --- An executor whose workers are threads, each with a Lua state of its own.

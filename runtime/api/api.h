@@ -15,11 +15,10 @@
 
 #include <lauxlib.h>
 
-#define LP_TEXT(x)              #x
-#define LP_VERSION_OF(a, b, c)  LP_TEXT(a) "." LP_TEXT(b) "." LP_TEXT(c)
+#define LP_TEXT(x)             #x
+#define LP_VERSION_OF(a, b, c) LP_TEXT(a) "." LP_TEXT(b) "." LP_TEXT(c)
 #define LP_VERSION_TEXT                                                        \
-    LP_VERSION_OF(LPOOL_VERSION_MAJOR, LPOOL_VERSION_MINOR,                    \
-                  LPOOL_VERSION_PATCH)
+    LP_VERSION_OF(LPOOL_VERSION_MAJOR, LPOOL_VERSION_MINOR, LPOOL_VERSION_PATCH)
 
 struct lpool {
     lp_host host;

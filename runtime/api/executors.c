@@ -136,11 +136,10 @@ int lp_pool_nursery(lpool *pool, lp_nursery **nursery)
                                             NULL};
     lp_lock_enter(&pool->lock);
     if (!pool->nursery)
-        pool->nursery =
-            lp_nursery_new(&pool->host,
-                           pool->config.helper ? pool->config.helper
-                                               : "/proc/self/exe",
-                           arguments);
+        pool->nursery = lp_nursery_new(&pool->host,
+                                       pool->config.helper ? pool->config.helper
+                                                           : "/proc/self/exe",
+                                       arguments);
     *nursery = pool->nursery;
     lp_lock_leave(&pool->lock);
     /* It gets ready while the script goes on. */
@@ -280,7 +279,11 @@ int lpool_executor_check(lpool_executor *executor)
 
 const char *lpool_executor_broken(lpool_executor *executor)
 {
-    return lp_executor_broken(lp_executor_inner(executor));
+    lp_executor *inner = lp_executor_inner(executor);
+    if (lp_executor_broke_abruptly(inner))
+        return "A child process terminated abruptly, the process pool is not "
+               "usable anymore";
+    return lp_executor_broken(inner);
 }
 
 /* ---- closing ---- */
@@ -375,9 +378,8 @@ static int clean_up(lua_State *L, lp_caller *caller, lp_buffer *buffer,
 }
 
 /* Encode a call for an executor. As lp_encode. */
-static int encode_call(lua_State *L, lp_caller *caller,
-                            lp_executor *executor, int first, int count,
-                            lp_buffer *buffer)
+static int encode_call(lua_State *L, lp_caller *caller, lp_executor *executor,
+                       int first, int count, lp_buffer *buffer)
 {
     if (!lp_executor_is_shared(executor))
         return lp_encode(L, first, count, LP_ROLE_CALL, buffer, NULL);

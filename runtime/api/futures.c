@@ -2,6 +2,7 @@
 #include "api/api.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/signal_name.h"
 #include "base/status.h"
 
 #include <signal.h>
@@ -74,8 +75,7 @@ static void push_lost(lua_State *L, const lp_outcome_source *source,
     char name[32] = "";
     const char *hint = "";
     if (WIFSIGNALED(status)) {
-        const char *short_name = sigabbrev_np(WTERMSIG(status));
-        snprintf(name, sizeof(name), "SIG%s", short_name ? short_name : "?");
+        lp_signal_name(WTERMSIG(status), name, sizeof(name));
         snprintf(how, sizeof(how), "was killed by %s", name);
         if (WTERMSIG(status) == SIGKILL)
             hint = "; perhaps the system was short of memory";
@@ -336,21 +336,18 @@ const char *lpool_future_label(const lpool_future *future)
 bool lpool_future_worker(const lpool_future *future, char *name, size_t size)
 {
     const lp_task *task = lp_task_inner(future);
-    uint32_t phase = lp_task_state(task) & LP_PHASE;
-    bool ran = phase == LP_FINISHED || phase == LP_RAISED ||
-               (phase == LP_LOST && lp_task_cell(task)->length > 0);
-    if (task->manual || !ran) return false;
-    lp_setup_name(lp_executor_setup(task->executor),
-                  lp_task_cell(task)->worker, name, size);
+    uint32_t worker;
+    int32_t pid;
+    if (!lp_task_worker(task, &worker, &pid)) return false;
+    lp_setup_name(lp_executor_setup(task->executor), worker, name, size);
     return true;
 }
 
 int lpool_future_pid(const lpool_future *future)
 {
-    const lp_task *task = lp_task_inner(future);
-    char name[LP_NAME_SIZE];
-    if (!lpool_future_worker(future, name, sizeof(name))) return 0;
-    int pid = lp_task_cell(task)->pid;
+    uint32_t worker;
+    int32_t pid;
+    if (!lp_task_worker(lp_task_inner(future), &worker, &pid)) return 0;
     return pid != 0 ? pid : getpid();
 }
 

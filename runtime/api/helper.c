@@ -21,6 +21,11 @@ static void begun(void *context, uint32_t depth, uint64_t seed)
     pool->seed ^= seed;
 }
 
+static void ended(void *pool)
+{
+    lpool_close(pool);
+}
+
 static int serve(lpool *pool, int socket)
 {
     char text[LP_BREAK_TEXT];
@@ -32,6 +37,7 @@ static int serve(lpool *pool, int socket)
                   .log = pool->config.log},
         .identity = {.host = &pool->host, .kind = "process"},
         .begun = begun,
+        .ended = ended,
         .context = pool,
     };
     if (lp_cradle_open(&cradle, text, sizeof(text)) != LP_OK) {

@@ -26,15 +26,15 @@
 
 /* The whole order, in one place. A thread holds at most one lock per rank. */
 typedef enum lp_rank {
-    LP_RANK_POOL = 1, /* what the api makes when first needed */
-    LP_RANK_HOST,     /* the list of executors of one host */
-    LP_RANK_EXECUTOR, /* slots, workers and shutdown of one executor */
-    LP_RANK_WORKERS,  /* the threads of one executor */
-    LP_RANK_NURSERY,  /* the zygote of one host, and who came from it */
+    LP_RANK_POOL = 1,   /* what the api makes when first needed */
+    LP_RANK_HOST,       /* the list of executors of one host */
+    LP_RANK_EXECUTOR,   /* slots, workers and shutdown of one executor */
+    LP_RANK_WORKERS,    /* the threads of one executor */
+    LP_RANK_NURSERY,    /* the zygote of one host, and who came from it */
     LP_RANK_SUPERVISOR, /* the start of one host's supervisor */
-    LP_RANK_WAITERS,  /* who waits for which task, in one host */
-    LP_RANK_LIBRARY,  /* the entries of one library */
-    LP_RANK_LINK,     /* questions of a child to its host */
+    LP_RANK_WAITERS,    /* who waits for which task, in one host */
+    LP_RANK_LIBRARY,    /* the entries of one library */
+    LP_RANK_LINK,       /* questions of a child to its host */
 } lp_rank;
 
 typedef struct LP_CAPABILITY lp_lock {

@@ -72,11 +72,6 @@ int lp_raise_status(lua_State *L, int status, lpool_executor *executor)
     case LPOOL_EUNSENDABLE:
         return lp_raise(L, "SerializationError", "cannot send %s",
                         lua_tostring(L, -1));
-    case LPOOL_EDEEP:
-        return luaL_error(L,
-                          "executors of tasks are nested too deep (at most %d "
-                          "levels); does a task make a pool for itself?",
-                          (int)LPOOL_MAX_DEPTH);
     case LPOOL_ESYSTEM:
         return luaL_error(L, "cannot start a worker: %s", strerror(errno));
     default:

@@ -1,6 +1,7 @@
 /* executor_methods.c - constructing executors, and their methods. */
 #include "binding/binding.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* The user value of an executor's userdata is the label of its submits. */
@@ -43,7 +44,26 @@ static const char *const *name_list(lua_State *L, int index, size_t *count)
     return names;
 }
 
-/* core.open(kind, options): options were checked by lpool.options. */
+/* Push why there is no executor. */
+static void push_problem(lua_State *L, int status)
+{
+    if (status == LPOOL_EDEEP) {
+        lua_pushfstring(L,
+                        "executors of tasks are nested too deep (at most %d "
+                        "levels); does a task make a pool for itself?",
+                        (int)LPOOL_MAX_DEPTH);
+    } else if (status == LPOOL_ESYSTEM) {
+        lua_pushfstring(L, "cannot make an executor: %s", strerror(errno));
+    } else {
+        lua_pushfstring(L, "cannot make an executor: %s",
+                        lpool_strerror(status));
+    }
+}
+
+/*
+ * core.open(kind, options): options were checked by lpool.options. nil and a
+ * text if there is none.
+ */
 static int open_executor(lua_State *L)
 {
     lpool_executor_config config;
@@ -67,7 +87,12 @@ static int open_executor(lua_State *L)
     if (preload) config.preload = name_list(L, preload, &config.preload_count);
 
     int status = lpool_executor_open(L, &config, &executor);
-    if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
+    if (status == LPOOL_EUNSENDABLE) return lp_raise_status(L, status, NULL);
+    if (status != LPOOL_OK) {
+        lua_pushnil(L);
+        push_problem(L, status);
+        return 2;
+    }
     lpool_push_executor(L, executor);
     lpool_executor_release(executor); /* the userdata has its own reference */
     return 1;

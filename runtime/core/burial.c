@@ -32,6 +32,7 @@ typedef struct burial {
     lp_record *record;
     uint32_t number;
     const lp_death *death;
+    bool counted; /* the dead had counted what it was completing as ended */
 } burial;
 
 static lp_record *record_of(lp_executor *executor, uint32_t number)
@@ -130,7 +131,7 @@ static void lose_task_locked(const burial *work, lp_task *task)
         memcpy(cell->at.bytes, &reason, sizeof(reason));
     }
     cell->finished_at = lp_clock_now();
-    executor->settled++;
+    if (!work->counted) executor->settled++;
     lp_control_complete(&executor->control, task->number, LP_LOST);
 }
 
@@ -157,8 +158,7 @@ static void settle_running_locked(const burial *work)
     if (lp_phase_is_done(state)) {
         tell_locked(work, task, state);
     } else if (is_running(state)) {
-        if (!others_have(work, task->number) &&
-            is_running(lp_task_state(task)))
+        if (!others_have(work, task->number) && is_running(lp_task_state(task)))
             lose_task_locked(work, task);
     } else if (!task->sent && !is_queued(executor, task->number) &&
                !others_have(work, task->number) &&
@@ -291,10 +291,9 @@ static bool save_piece_locked(const burial *work, uint32_t number,
     lp_outcomes *outcomes = lp_executor_outcomes(executor, arena);
     uint64_t results = atomic_load(&work->record->progress.results);
     lp_place place = results / 4;
-    lp_piece *piece =
-        outcomes && place
-            ? lp_arena_check(outcomes->arena, place, sizeof(*piece))
-            : NULL;
+    lp_piece *piece = outcomes && place ? lp_arena_check(outcomes->arena, place,
+                                                         sizeof(*piece))
+                                        : NULL;
     if (!piece) return false;
     uint64_t room = lp_arena_room(outcomes->arena, place) - sizeof(*piece);
     uint64_t length;
@@ -402,7 +401,7 @@ static void settle_items_locked(const burial *work)
     }
     if (begun > first && !item_ended_locked(executor, number, first)) {
         if (done > 0 && save_piece_locked(work, number, first, done)) {
-            executor->settled += done;
+            if (!work->counted) executor->settled += done;
         } else if (done > 0) {
             lose_items_locked(work, number, first, done);
         }
@@ -487,7 +486,9 @@ static void reset_record(lp_record *record)
 
 void lp_burial(lp_executor *executor, uint32_t number, const lp_death *death)
 {
-    burial work = {executor, record_of(executor, number), number, death};
+    lp_record *record = record_of(executor, number);
+    burial work = {executor, record, number, death,
+                   atomic_load(&record->completing) != 0};
     lp_control *control = &executor->control;
     lp_words *words = control->words;
     /* What it has posted is known then, and what it has not is not. */

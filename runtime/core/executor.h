@@ -243,6 +243,12 @@ bool lp_task_cancel(lp_task *task);
 bool lp_task_ended_badly(const lp_task *task);
 
 /*
+ * Which worker runs it or has run it, and in which process: 0 is the host's.
+ * False: none has, or it cannot be told.
+ */
+bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid);
+
+/*
  * Where the outcome's bytes are; the task is done. NULL: what the worker
  * wrote makes no sense.
  */

@@ -13,14 +13,16 @@ static uint64_t outstanding_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
-    uint64_t left = executor->accepted - executor->settled;
+    /* A death may have been counted twice: that does no harm. */
+    int64_t left = (int64_t)(executor->accepted - executor->settled);
     uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *record = lp_table_at(&control->records, i);
         /* Acquire; pairs with count_ended in worker.c. */
-        left -= atomic_load_explicit(&record->ended, memory_order_acquire);
+        left -=
+            (int64_t)atomic_load_explicit(&record->ended, memory_order_acquire);
     }
-    return left;
+    return left > 0 ? (uint64_t)left : 0;
 }
 
 int lp_executor_start_locked(lp_executor *executor, uint32_t number)
@@ -121,11 +123,12 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     if (end != LP_END_STOPPED && executor->mode != LP_MODE_STOP) {
         lp_record *record = lp_table_at(&control->records, number);
         int status = LP_OK;
+        bool queued = lp_queue_length(&control->queue) > 0;
         if (has_work(record))
             status = lp_executor_start_locked(executor, number);
-        if (status == LP_OK)
-            status = lp_executor_start_needed_locked(
-                executor, lp_queue_length(&control->queue) > 0);
+        /* One that has drained all knows that nobody is needed. */
+        if (status == LP_OK && (queued || end != LP_END_DRAINED))
+            status = lp_executor_start_needed_locked(executor, queued);
         if (status != LP_OK && (executor->live == 0 || has_work(record)))
             lp_executor_break_locked(executor,
                                      "a worker could not be started again, the "
@@ -143,8 +146,7 @@ void lp_executor_start_failed(lp_executor *executor, uint32_t number,
     lp_lock_enter(&executor->lock);
     executor->alive[number] = 0;
     executor->live--;
-    const lp_record *record =
-        lp_table_at(&executor->control.records, number);
+    const lp_record *record = lp_table_at(&executor->control.records, number);
     if (executor->live == 0 || has_work(record))
         lp_executor_break_locked(executor, text);
     if (executor->live == 0 && executor->mode == LP_MODE_STOP)

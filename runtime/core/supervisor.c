@@ -61,8 +61,7 @@ static int add(lp_supervisor *supervisor, int fd, lp_watch *watch)
                : LP_SYSTEM;
 }
 
-static int start_locked(lp_supervisor *supervisor)
-    LP_HOLDS(&supervisor->lock)
+static int start_locked(lp_supervisor *supervisor) LP_HOLDS(&supervisor->lock)
 {
     supervisor->poll = epoll_create1(EPOLL_CLOEXEC);
     supervisor->stop = eventfd(0, EFD_CLOEXEC);

@@ -32,12 +32,14 @@ void lp_table_clear(lp_table *table)
 int lp_table_add(lp_table *table, uint32_t *number)
 {
     uint32_t place;
-    uint32_t chunk = lp_table_chunk(table->count, &place);
+    uint32_t next = atomic_load_explicit(&table->count, memory_order_relaxed);
+    uint32_t chunk = lp_table_chunk(next, &place);
     if (chunk >= LP_TABLE_CHUNKS) return LP_NOMEM;
     if (place == 0 &&
         lp_chunks_make(&table->chunks, chunk,
                        lp_table_chunk_size(table, chunk)) != LP_OK)
         return LP_NOMEM;
-    *number = table->count++;
+    atomic_store_explicit(&table->count, next + 1, memory_order_release);
+    *number = next;
     return LP_OK;
 }

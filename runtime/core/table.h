@@ -17,8 +17,8 @@
 
 typedef struct lp_table {
     lp_chunks chunks;
-    size_t size;    /* of an object; immutable */
-    uint32_t count; /* objects made; the adder's */
+    size_t size;            /* of an object; immutable */
+    _Atomic uint32_t count; /* objects made; changed by the adder */
 } lp_table;
 
 void lp_table_init(lp_table *table, size_t size);

@@ -211,6 +211,31 @@ const uint8_t *lp_task_outcome(const lp_task *task, size_t *length)
     return lp_arena_check(outcomes->arena, cell->at.outcome, size);
 }
 
+bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid)
+{
+    const lp_cell *cell = lp_task_cell(task);
+    lp_control *control = &task->executor->control;
+    uint32_t phase = lp_task_state(task) & LP_PHASE;
+    if (task->manual || phase == LP_PENDING || phase == LP_CANCELLED)
+        return false;
+    if (phase != LP_RUNNING) {
+        /* What broke before it ran has no outcome. */
+        if (phase == LP_LOST && cell->length == 0) return false;
+        *worker = cell->worker;
+        *pid = cell->pid;
+        return *worker < task->executor->max_workers;
+    }
+    uint32_t workers = atomic_load(&control->layout->workers);
+    for (uint32_t i = 0; i < workers; i++) {
+        lp_record *record = lp_table_at(&control->records, i);
+        if (atomic_load(&record->running) != task->number + 1) continue;
+        *worker = i;
+        *pid = atomic_load(&record->pid);
+        return true;
+    }
+    return false;
+}
+
 bool lp_task_listen(lp_task *task, uint32_t *expected)
 {
     _Atomic uint32_t *word = &lp_task_cell(task)->state;

@@ -41,13 +41,13 @@ typedef enum lp_stage {
  * it, so that core/burial.c can tell what it has left undone.
  */
 typedef struct lp_record {
-    char apart[64];         /* from the record of the worker before */
-    _Atomic uint64_t ended; /* tasks and items done with */
-    _Atomic uint64_t items; /* claimed of a group, not begun; worker_items.c */
+    char apart[64];          /* from the record of the worker before */
+    _Atomic uint64_t ended;  /* tasks and items done with */
+    _Atomic uint64_t items;  /* claimed of a group, not begun; worker_items.c */
     _Atomic uint64_t wanted; /* what it tries to claim, if it is moving */
-    _Atomic uint32_t begun; /* entries of batch that are no longer there */
-    _Atomic uint32_t taken; /* entries of batch */
-    _Atomic uint32_t inbox; /* list of tasks for this worker: number + 1 */
+    _Atomic uint32_t begun;  /* entries of batch that are no longer there */
+    _Atomic uint32_t taken;  /* entries of batch */
+    _Atomic uint32_t inbox;  /* list of tasks for this worker: number + 1 */
     _Atomic uint32_t waiting;    /* what of it was taken: oldest first */
     _Atomic uint32_t completing; /* a task is done, and not posted yet */
     _Atomic uint32_t running;    /* the task it claims or runs: number + 1 */
@@ -55,6 +55,7 @@ typedef struct lp_record {
     _Atomic uint32_t slept;      /* counted among the sleepers */
     _Atomic uint32_t hoards;     /* counted among those who hoard */
     _Atomic uint32_t stage;      /* lp_stage */
+    _Atomic int32_t pid;         /* of the worker's process; 0: the host's */
     /* The piece in the making: its group + 1 (0: none), its items. */
     _Atomic uint32_t piece_group;
     _Atomic uint32_t piece_first;

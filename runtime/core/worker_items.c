@@ -57,10 +57,13 @@ static void post_piece(lp_worker *worker, lp_group *group, lp_place place)
 {
     lp_piece *piece = lp_arena_at(worker->outcomes, place);
     lp_address address = ((uint64_t)worker->arena << LP_PLACE_BITS) | place;
+    _Atomic uint32_t *completing = &worker->record->completing;
     lp_worker_count_ended(worker, piece->count);
+    atomic_store_explicit(completing, 1, memory_order_relaxed);
     lp_worker_point(worker, "posting piece");
     lp_group_post(group, piece, address, worker->control->bell);
     lp_worker_point(worker, "posted piece");
+    atomic_store_explicit(completing, 0, memory_order_release);
     atomic_store_explicit(&worker->record->piece_group, 0,
                           memory_order_release);
 }
@@ -248,7 +251,8 @@ void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position)
 
 bool lp_worker_items_can_divide(uint64_t items)
 {
-    return lp_claim_next(items) < lp_claim_end(items) && !(items & LP_CLAIM_WHOLE);
+    return lp_claim_next(items) < lp_claim_end(items) &&
+           !(items & LP_CLAIM_WHOLE);
 }
 
 bool lp_worker_items_steal(lp_worker *worker, lp_record *other)

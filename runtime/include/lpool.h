@@ -144,16 +144,16 @@ LPOOL_API int lpool_cpu_count(void);
 /* ---- executors ---- */
 
 typedef enum lpool_kind {
-    LPOOL_THREADS = 1, /* each worker a thread with its own state */
-    LPOOL_SERIAL = 2,  /* each task runs at once, in the caller */
+    LPOOL_THREADS = 1,  /* each worker a thread with its own state */
+    LPOOL_SERIAL = 2,   /* each task runs at once, in the caller */
     LPOOL_PROCESSES = 3 /* each worker a process, which may crash alone */
 } lpool_kind;
 
 typedef struct lpool_executor_config {
     size_t size; /* sizeof(lpool_executor_config) */
     lpool_kind kind;
-    unsigned max_workers;       /* 0: the kind's default */
-    const char *name_prefix;    /* NULL: such as ThreadPoolExecutor-<n> */
+    unsigned max_workers;    /* 0: the kind's default */
+    const char *name_prefix; /* NULL: such as ThreadPoolExecutor-<n> */
     bool breaks; /* processes: the death of one worker breaks the executor */
     uint64_t max_tasks;         /* of a worker before it is replaced; 0: any */
     const char *const *preload; /* modules that each worker requires */
@@ -196,7 +196,7 @@ LPOOL_API int lpool_executor_check(lpool_executor *executor);
 LPOOL_API const char *
 lpool_executor_broken_kind(const lpool_executor *executor);
 
-/* Why it broke, borrowed; NULL if it did not. */
+/* Why it takes no more work, borrowed; NULL if it did not break. */
 LPOOL_API const char *lpool_executor_broken(lpool_executor *executor);
 
 #define LPOOL_CANCEL 1u /* what has not begun ends as cancelled */

@@ -46,7 +46,6 @@ void lp_state_seed(lp_state *state, uint64_t seed);
  * LP_FAILED, the module's name, and text as above.
  */
 int lp_state_preload(lp_state *state, const void *bytes, size_t length,
-                     char *module, size_t module_size, char *text,
-                     size_t size);
+                     char *module, size_t module_size, char *text, size_t size);
 
 #endif

@@ -249,11 +249,13 @@ static lp_end serve(child *self)
         tell_broken(self, text);
         return LP_END_BROKEN;
     }
+    atomic_store(&self->loop.record->pid, self->loop.pid);
     atomic_store(&self->loop.record->stage, LP_STAGE_READY);
     lp_worker_point(&self->loop, "ready");
     lp_end end = lp_worker_run(&self->loop);
     lp_worker_point(&self->loop, "ending");
     lp_setup_end(&cradle->setup, &cradle->identity, cradle->state, true);
+    cradle->ended(cradle->context);
     return end;
 }
 
@@ -274,8 +276,7 @@ int lp_cradle_child(void *context, const void *bytes, size_t length,
     }
     lp_end end = serve(self);
     (void)fflush(NULL); /* what cannot be written was lost before */
-    atomic_store(&self->loop.record->stage,
-                 LP_STAGE_ENDED + 4 * (uint32_t)end);
+    atomic_store(&self->loop.record->stage, LP_STAGE_ENDED + 4 * (uint32_t)end);
     lp_worker_point(&self->loop, "ended");
     return EXIT_SUCCESS;
 }

@@ -60,6 +60,8 @@ typedef struct lp_cradle {
     lp_state *state;
     /* A child has its depth and a seed now. */
     void (*begun)(void *context, uint32_t depth, uint64_t seed);
+    /* Its state is closed: finish what its tasks have begun. */
+    void (*ended)(void *context);
     void *context;
 } lp_cradle;
 

@@ -3,13 +3,15 @@
  *
  * All reading of zygotes is done by the supervisor. A zygote that is gone has
  * taken its children along: each is told that it was killed, and the next
- * child that is wanted starts a new zygote.
+ * child that is wanted starts a new zygote. A program that is no zygote has
+ * no children: each is told that it cannot be.
  */
 #include "workers/nursery.h"
 
 #include "base/alloc.h"
 #include "base/status.h"
 
+#include <errno.h>
 #include <signal.h>
 
 struct lp_mother {
@@ -127,6 +129,7 @@ static void lose_mother(lp_mother *mother)
     lp_supervisor_forget(&nursery->host->supervisor, &mother->watch);
     lp_lock_enter(&nursery->lock);
     lp_zygote *zygote = mother->zygote;
+    bool greeted = lp_zygote_has_greeted(zygote);
     mother->zygote = NULL;
     bool released = mother->released;
     if (released) lp_list_remove(&mother->in_nursery);
@@ -143,6 +146,10 @@ static void lose_mother(lp_mother *mother)
     }
     lp_child *child;
     while ((child = take_orphan(mother)) != NULL) {
+        if (!greeted) {
+            child->born(child, ENOEXEC);
+            continue;
+        }
         if (child->pid == 0) child->born(child, 0);
         child->died(child, SIGKILL);
     }
@@ -172,8 +179,7 @@ static int warm_locked(lp_nursery *nursery) LP_HOLDS(&nursery->lock)
 {
     lp_mother *own = &nursery->own;
     if (own->zygote) return LP_OK;
-    int status =
-        lp_zygote_start(nursery->program, nursery->argv, &own->zygote);
+    int status = lp_zygote_start(nursery->program, nursery->argv, &own->zygote);
     if (status != LP_OK) {
         own->zygote = NULL;
         return status;
@@ -212,8 +218,7 @@ int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
         status = watch_mother(mother);
         if (status != LP_OK) lp_zygote_free(mother->zygote);
     }
-    if (status == LP_OK)
-        lp_list_append(&nursery->mothers, &mother->in_nursery);
+    if (status == LP_OK) lp_list_append(&nursery->mothers, &mother->in_nursery);
     lp_lock_leave(&nursery->lock);
     if (status != LP_OK) {
         lp_free(mother);

@@ -9,6 +9,7 @@
 #include "workers/process_worker.h"
 
 #include "base/alloc.h"
+#include "base/signal_name.h"
 #include "base/status.h"
 #include "core/burial.h"
 #include "workers/child.h"
@@ -32,9 +33,9 @@ struct lp_process_workers {
     lp_nursery *nursery; /* immutable, as the next three */
     bool breaks;
     uint32_t depth;
-    int reader;        /* of the host's memory file */
-    int library;       /* of the library's file */
-    lp_mother *mother; /* guarded by the executor's lock */
+    int reader;         /* of the host's memory file */
+    int library;        /* of the library's file */
+    lp_mother *mother;  /* guarded by the executor's lock */
     uint32_t stillborn; /* supervisor only: in a row */
 };
 
@@ -43,8 +44,8 @@ typedef struct process_worker {
     lp_child child;
     lp_process_workers *workers;
     uint32_t number;
-    lp_watch watch; /* of the socket, from its birth on */
-    bool watched;   /* supervisor only */
+    lp_watch watch;  /* of the socket, from its birth on */
+    bool watched;    /* supervisor only */
     lp_buffer heard; /* what has come and is not complete */
 } process_worker;
 
@@ -69,8 +70,8 @@ int lp_process_workers_attach(lp_process_workers *workers,
     workers->executor = executor;
     workers->reader = lp_shm_reader(&lp_executor_files(executor)->host);
     if (workers->reader < 0) return LP_SYSTEM;
-    int status =
-        lp_library_share(lp_executor_host(executor)->library, &workers->library);
+    int status = lp_library_share(lp_executor_host(executor)->library,
+                                  &workers->library);
     if (status != LP_OK) {
         workers->library = -1;
         return status;
@@ -97,9 +98,8 @@ int lp_process_workers_attach(lp_process_workers *workers,
 
 static lp_record *record_of(const process_worker *worker)
 {
-    return lp_table_at(
-        &lp_executor_control(worker->workers->executor)->records,
-        worker->number);
+    return lp_table_at(&lp_executor_control(worker->workers->executor)->records,
+                       worker->number);
 }
 
 /* ---- what a child says ---- */
@@ -213,12 +213,14 @@ static void born(lp_child *child, int error)
         if (!worker->watched) kill_child(worker);
         return;
     }
-    char text[256], why[128];
+    char text[256], buffer[128];
+    const char *why = strerror_r(error, buffer, sizeof(buffer));
+    if (error == ENOEXEC) why = "the helper program is not lpool's";
     free_worker(worker);
     snprintf(text, sizeof(text),
              "a worker could not be started: %s; the pool is not usable any "
              "more",
-             strerror_r(error, why, sizeof(why)));
+             why);
     lp_executor_start_failed(executor, number, text);
 }
 
@@ -226,8 +228,9 @@ static void born(lp_child *child, int error)
 static void describe_end(char *text, size_t size, int status)
 {
     if (WIFSIGNALED(status)) {
-        snprintf(text, size, "was killed by SIG%s",
-                 sigabbrev_np(WTERMSIG(status)));
+        char name[32];
+        lp_signal_name(WTERMSIG(status), name, sizeof(name));
+        snprintf(text, size, "was killed by %s", name);
     } else {
         snprintf(text, size, "exited with code %d", WEXITSTATUS(status));
     }
@@ -283,8 +286,7 @@ static void preloaded(void *context, const char *why)
     lp_executor *executor = workers->executor;
     if (why) {
         char text[LP_BREAK_TEXT + 128];
-        snprintf(text, sizeof(text),
-                 "a worker's %s", why);
+        snprintf(text, sizeof(text), "a worker's %s", why);
         workers->setup.log(text);
         lp_executor_break(executor, text);
     }
@@ -352,8 +354,7 @@ static int start(void *self, uint32_t number)
         lp_free(worker);
         return LP_SYSTEM;
     }
-    worker->watch =
-        (lp_watch){.fd = pair[0], .ready = hear, .context = worker};
+    worker->watch = (lp_watch){.fd = pair[0], .ready = hear, .context = worker};
     int status = bear(worker, pair[1]);
     close(pair[1]);
     if (status != LP_OK) {

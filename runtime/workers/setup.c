@@ -29,9 +29,8 @@ void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
     lp_host *host = lp_executor_host(executor);
     identity->host = host;
     identity->executor = executor;
-    identity->seed =
-        setup->seed +
-        0x9E3779B97F4A7C15u * (1 + atomic_fetch_add(&host->seed, 1));
+    identity->seed = setup->seed + 0x9E3779B97F4A7C15u *
+                                       (1 + atomic_fetch_add(&host->seed, 1));
     identity->kind = setup->kind;
     identity->depth = setup->depth;
     identity->number = number;
@@ -101,9 +100,9 @@ int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
     int status = lp_setup_open(setup, identity, &state, why, sizeof(why));
     if (status != LP_OK)
         return report_failure(setup, identity, "start", why, text, size);
-    status = lp_state_preload(state, setup->preload.bytes,
-                              setup->preload.length, module, sizeof(module),
-                              why, sizeof(why));
+    status =
+        lp_state_preload(state, setup->preload.bytes, setup->preload.length,
+                         module, sizeof(module), why, sizeof(why));
     if (status != LP_OK) {
         snprintf(what, sizeof(what), "preload of '%s'", module);
         status = report_failure(setup, identity, what, why, text, size);

@@ -23,7 +23,7 @@ typedef struct lp_identity {
     const char *kind;      /* "thread" */
     uint32_t number;
     uint32_t depth; /* how deep executors are nested */
-    uint64_t seed; /* of its random numbers */
+    uint64_t seed;  /* of its random numbers */
     char name[LP_NAME_SIZE];
     lp_memory outcomes; /* its arena, for its state's large outcomes */
 } lp_identity;
@@ -33,11 +33,11 @@ typedef struct lp_setup {
     uint64_t seed;         /* of the workers' seeds */
     const char *kind;
     char prefix[LP_NAME_SIZE];
-    uint32_t depth;        /* of the workers: see lp_identity */
-    uint64_t max_tasks;    /* 0: no limit */
-    lp_buffer initializer; /* a parcel; empty: none */
-    lp_buffer finalizer;   /* the same */
-    lp_buffer preload;     /* see lp_state_preload; empty: nothing */
+    uint32_t depth;                /* of the workers: see lp_identity */
+    uint64_t max_tasks;            /* 0: no limit */
+    lp_buffer initializer;         /* a parcel; empty: none */
+    lp_buffer finalizer;           /* the same */
+    lp_buffer preload;             /* see lp_state_preload; empty: nothing */
     void (*log)(const char *line); /* a line for people */
 } lp_setup;
 

@@ -183,6 +183,11 @@ int lp_zygote_split(lp_zygote *zygote, const void *bytes, size_t length,
     return status;
 }
 
+bool lp_zygote_has_greeted(const lp_zygote *zygote)
+{
+    return zygote->greeted;
+}
+
 int lp_zygote_fd(const lp_zygote *zygote)
 {
     return zygote->socket;

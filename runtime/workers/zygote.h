@@ -10,6 +10,7 @@
 #ifndef LP_WORKERS_ZYGOTE_H
 #define LP_WORKERS_ZYGOTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -41,6 +42,9 @@ int lp_zygote_start(const char *program, const char *const *argv,
  */
 int lp_zygote_split(lp_zygote *zygote, const void *bytes, size_t length,
                     lp_zygote **out);
+
+/* It has said that it is a zygote of our version. For who reads it. */
+bool lp_zygote_has_greeted(const lp_zygote *zygote);
 
 /* Readable when there is something to read, or the zygote is gone. */
 int lp_zygote_fd(const lp_zygote *zygote);

@@ -1,0 +1,12 @@
+/*
+ * signal_name.h - what signals are called.
+ */
+#ifndef LP_BASE_SIGNAL_NAME_H
+#define LP_BASE_SIGNAL_NAME_H
+
+#include <stddef.h>
+
+/* Such as "SIGKILL" or "SIGRTMIN+6"; 16 bytes are enough. */
+void lp_signal_name(int signal, char *name, size_t size);
+
+#endif
