@@ -49,7 +49,7 @@ end
 
 describe("no process is left after", function()
   local ends = {
-    ["an error"] = { "start() error('no more')", 1 },
+    ["an error"] = { "ex:submit(math.abs, 1) ex:submit(print, 1) error('no more')", 1 },
     ["os.exit()"] = { "start() os.exit()", 0 },
     ["os.exit(3)"] = { "start() os.exit(3)", 3 },
     ["os.exit(0, true)"] = { "start() ex:kill_workers() os.exit(0, true)", 0 },
@@ -88,7 +88,6 @@ describe("no process is left after", function()
 
   for what, case in pairs(ends) do
     it(what, function()
-      -- Busy and sleeping tasks end with the program in all of these.
       local result = run(case[1])
       assert.are_not.equal(124, result.code, "hangs: " .. result.err)
       if case[2] then
