@@ -102,7 +102,7 @@ local with_options = { label = { type = "string" } }
 -- @return an executor
 function methods:with(given)
   local checked = options.check(given, with_options, 2)
-  return core.with_label(self, checked.label)
+  return core.with_options(self, checked)
 end
 
 local shutdown_options = {

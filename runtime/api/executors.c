@@ -150,7 +150,6 @@ int lp_pool_nursery(lpool *pool, lp_nursery **nursery)
 static int make_workers(lpool *pool, const lpool_executor_config *config,
                         const lp_setup *setup, lp_executor_config *inner)
 {
-    unsigned cpus = (unsigned)lp_thread_processors();
     lp_nursery *nursery;
     int status;
     inner->max_workers = config->max_workers;
@@ -159,7 +158,8 @@ static int make_workers(lpool *pool, const lpool_executor_config *config,
         inner->kind = &lp_thread_kind;
         inner->self = lp_thread_workers_new(setup);
         if (inner->max_workers == 0)
-            inner->max_workers = THREADS_PER_CPU * cpus;
+            inner->max_workers =
+                THREADS_PER_CPU * (unsigned)lp_thread_processors();
         break;
     case LPOOL_PROCESSES:
         status = lp_pool_nursery(pool, &nursery);
@@ -168,7 +168,8 @@ static int make_workers(lpool *pool, const lpool_executor_config *config,
         inner->self = lp_process_workers_new(setup, nursery, config->breaks,
                                              setup->depth);
         inner->is_shared = true;
-        if (inner->max_workers == 0) inner->max_workers = cpus;
+        if (inner->max_workers == 0)
+            inner->max_workers = (unsigned)lp_thread_processors();
         break;
     case LPOOL_SERIAL:
         inner->kind = &lp_serial_kind;
@@ -391,13 +392,25 @@ static int encode_call(lua_State *L, lp_caller *caller, lp_executor *executor,
     return status;
 }
 
+/* What the caller and the executor say of a task. */
+static lp_task_about about_tasks(const lp_executor *executor,
+                                 const lpool_task_options *options)
+{
+    lp_task_about about = {.timeout = lp_executor_setup(executor)->timeout};
+    if (!options) return about;
+    about.label = options->label;
+    about.retries = options->retries;
+    if (options->timeout > 0) about.timeout = options->timeout;
+    return about;
+}
+
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
-                 const char *label, lpool_future **future)
+                 const lpool_task_options *options, lpool_future **future)
 {
     lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
-    lp_task_about about = {.label = label};
+    lp_task_about about = about_tasks(inner, options);
     lp_caller_collect(L, caller);
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
@@ -411,12 +424,13 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
 }
 
 int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
-                    const char *label, lpool_future **futures, unsigned *count)
+                    const lpool_task_options *options, lpool_future **futures,
+                    unsigned *count)
 {
     lp_caller *caller = lp_caller_of(L);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
-    lp_task_about about = {.label = label};
+    lp_task_about about = about_tasks(inner, options);
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
     int status = encode_call(L, caller, inner, first, nargs + 1, buffer);

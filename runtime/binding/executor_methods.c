@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <string.h>
 
-/* The user value of an executor's userdata is the label of its submits. */
-static const char *label_of(lua_State *L, int index)
+/*
+ * The user value of an executor's userdata is nil, or the options of its
+ * submits: a userdata, whose user value is the label.
+ */
+static const lpool_task_options *options_of(lua_State *L, int index)
 {
     lua_getiuservalue(L, index, 1);
-    const char *label = lua_tostring(L, -1); /* anchored by the user value */
-    lua_pop(L, 1);
-    return label;
+    const lpool_task_options *options = lua_touserdata(L, -1);
+    lua_pop(L, 1); /* it stays in the user value */
+    return options;
 }
 
 /* ---- opening ---- */
@@ -126,7 +129,7 @@ static int executor_submit(lua_State *L)
     lpool_future *future;
     lp_check_callable(L, 2);
     int status =
-        lpool_submit(L, executor, lua_gettop(L) - 2, label_of(L, 1), &future);
+        lpool_submit(L, executor, lua_gettop(L) - 2, options_of(L, 1), &future);
     if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
     wrap_future(L, future);
     return 1;
@@ -137,12 +140,12 @@ static int executor_broadcast(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
     lp_check_callable(L, 2);
-    const char *label = label_of(L, 1);
+    const lpool_task_options *options = options_of(L, 1);
     unsigned count, room = lpool_executor_max_workers(executor);
     lpool_future **futures = lua_newuserdatauv(L, room * sizeof(*futures), 0);
     lua_insert(L, 2);
     int status =
-        lpool_broadcast(L, executor, lua_gettop(L) - 3, label, futures, &count);
+        lpool_broadcast(L, executor, lua_gettop(L) - 3, options, futures, &count);
     if (status != LPOOL_OK) {
         for (unsigned i = 0; i < count; i++)
             lpool_future_release(futures[i]);
@@ -156,17 +159,27 @@ static int executor_broadcast(lua_State *L)
     return 1;
 }
 
-/* core.with_label(executor, label): the same executor for labelled submits. */
-static int with_label(lua_State *L)
+/* core.with_options(executor, options): the same executor, a view of it. */
+static int with_options(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
+    const lpool_task_options *old = options_of(L, 1);
     lua_settop(L, 2);
-    if (lua_isnil(L, 2)) { /* a view of a view keeps its label */
-        lua_getiuservalue(L, 1, 1);
-        lua_replace(L, 2);
+    lpool_task_options *options = lua_newuserdatauv(L, sizeof(*options), 1);
+    /* A view of a view keeps what is not said anew. */
+    *options = old ? *old : (lpool_task_options){0};
+    if (lua_getfield(L, 2, "label") == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushstring(L, options->label);
     }
+    options->label = lua_tostring(L, -1);
+    lua_setiuservalue(L, 3, 1);
+    if (lua_getfield(L, 2, "timeout") != LUA_TNIL)
+        options->timeout = lp_check_timeout(L, -1);
+    if (lua_getfield(L, 2, "retries") != LUA_TNIL)
+        options->retries = (unsigned)lua_tointeger(L, -1);
     lpool_push_executor(L, executor);
-    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
     lua_setiuservalue(L, -2, 1);
     return 1;
 }
@@ -286,7 +299,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
     {"open", open_executor},
-    {"with_label", with_label},
+    {"with_options", with_options},
     {"works_for", works_for},
     {"shutdown", shutdown},
     {NULL, NULL},

@@ -102,6 +102,8 @@ typedef struct lp_task_about {
     const char *source; /* where it was submitted; lives as the host does */
     uint32_t line;
     const char *label; /* copied; NULL if it has none */
+    int64_t timeout;   /* nanoseconds from its start; 0: none */
+    uint32_t retries;  /* after errors and deaths */
 } lp_task_about;
 
 uint32_t lp_executor_max_workers(const lp_executor *executor);

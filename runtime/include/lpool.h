@@ -214,23 +214,30 @@ LPOOL_API void lpool_executor_shutdown(lpool_executor *executor,
 LPOOL_API int lpool_executor_join(lua_State *L, lpool_executor *executor,
                                   int64_t timeout);
 
+/* How tasks are to be run. All zeroes, or NULL, is as the executor says. */
+typedef struct lpool_task_options {
+    const char *label; /* a name for people, copied; NULL: none */
+    int64_t timeout;   /* nanoseconds from the start of a task; 0: no other */
+    unsigned retries;  /* how often it runs again after an error or a death */
+} lpool_task_options;
+
 /*
  * Submit the function below the nargs values on top. [-(nargs+1), +0, e] on
  * success: a future that the caller owns. LPOOL_EUNSENDABLE: [-(nargs+1),
  * +1, e], the text says what cannot cross. Otherwise LPOOL_ECLOSED,
- * LPOOL_EBROKEN, LPOOL_ENOMEM or LPOOL_ESYSTEM: [-(nargs+1), +0, e]. label
- * may be NULL; it is copied.
+ * LPOOL_EBROKEN, LPOOL_ENOMEM or LPOOL_ESYSTEM: [-(nargs+1), +0, e].
  */
 LPOOL_API int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
-                           const char *label, lpool_future **future);
+                           const lpool_task_options *options,
+                           lpool_future **future);
 
 /*
  * Submit to each of all workers, started if they are not; futures has room
  * for max_workers. Stack and results as lpool_submit.
  */
 LPOOL_API int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
-                              const char *label, lpool_future **futures,
-                              unsigned *count);
+                              const lpool_task_options *options,
+                              lpool_future **futures, unsigned *count);
 
 /* ---- futures ---- */
 
