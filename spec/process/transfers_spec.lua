@@ -36,8 +36,7 @@ describe("a worker that dies at a random moment", function()
   -- Strikes after a delay from within the worker's own process, so that it
   -- may come at any moment: before, in or after the transfer.
   local function doom(seconds)
-    os.execute(("(sleep %.6f; kill -9 $PPID) &"):format(seconds):gsub("%$PPID",
-      tostring(lpool.getpid())))
+    os.execute(("(sleep %.6f; kill -9 %d) 2>/dev/null &"):format(seconds, lpool.getpid()))
   end
 
   -- Runs tasks of doomed workers with others among them.
