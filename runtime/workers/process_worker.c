@@ -369,9 +369,17 @@ static int start(void *self, uint32_t number)
     return status;
 }
 
+static void close_files(lp_process_workers *workers)
+{
+    if (workers->reader >= 0) close(workers->reader);
+    if (workers->library >= 0) close(workers->library);
+    workers->reader = workers->library = -1;
+}
+
+/* All workers have ended, and their processes with them. */
 static void join(void *self)
 {
-    (void)self; /* a worker has ended when its process has */
+    close_files(self);
 }
 
 static bool is_ours(const lp_child *child, void *self)
@@ -424,8 +432,7 @@ static void free_workers(void *self)
 {
     lp_process_workers *workers = self;
     lp_nursery_release(workers->nursery, workers->mother);
-    if (workers->reader >= 0) close(workers->reader);
-    if (workers->library >= 0) close(workers->library);
+    close_files(workers);
     lp_setup_clear(&workers->setup);
     lp_free(workers);
 }
