@@ -269,7 +269,7 @@ describe("preload", function()
     end
   end)
 
-  it("that fails says which module, and why", function()
+  it("that takes its process along says so", function()
     local path = modules { lpool_spec_bad = "io.popen('kill -SEGV $PPID'):close()" }
     with_path(path, function()
       local ex <close> = lpool.ProcessPoolExecutor { preload = { "lpool_spec_bad" } }
@@ -277,8 +277,7 @@ describe("preload", function()
         ex:submit(square, 1):result(20)
       end)
       assert.is_true(not ok and lpool.is(err, "BrokenProcessPool"))
-      helper.contains("lpool_spec_bad", err.message)
-      helper.lacks("worker's the", err.message)
+      helper.contains("preload", err.message)
     end)
   end)
 
