@@ -270,7 +270,7 @@ describe("preload", function()
   end)
 
   it("that takes its process along says so", function()
-    local path = modules { lpool_spec_bad = "io.popen('kill -SEGV $PPID'):close()" }
+    local path = modules { lpool_spec_bad = "io.popen('kill -KILL $PPID'):close()" }
     with_path(path, function()
       local ex <close> = lpool.ProcessPoolExecutor { preload = { "lpool_spec_bad" } }
       local ok, err = pcall(function()

@@ -10,10 +10,20 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* crash.untrap(): lets the signals that sanitizers catch kill again. */
+static int untrap(lua_State *L)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    (void)L;
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        signal(signals[i], SIG_DFL);
+    return 0;
+}
+
 /* crash.segfault(): writes to where nothing is. */
 static int segfault(lua_State *L)
 {
-    (void)L;
+    untrap(L);
     *(volatile int *)16 = 1;
     return 0;
 }
@@ -59,6 +69,7 @@ static int sink(volatile char *above)
 /* crash.overflow(): fills the stack of C. */
 static int overflow(lua_State *L)
 {
+    untrap(L);
     lua_pushinteger(L, sink(NULL));
     return 1;
 }
@@ -111,6 +122,7 @@ static int scribble(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     unsigned seed = (unsigned)luaL_optinteger(L, 2, 0);
+    untrap(L);
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[512];
     while (maps && fgets(line, sizeof(line), maps)) {
@@ -149,6 +161,7 @@ int luaopen_crash(lua_State *L);
 int luaopen_crash(lua_State *L)
 {
     static const luaL_Reg functions[] = {
+        {"untrap", untrap},
         {"segfault", segfault},
         {"exit", exit_at_once},
         {"exit_normally", exit_normally},
