@@ -13,8 +13,7 @@ static uint64_t outstanding_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
-    /* A death may have been counted twice: that does no harm. */
-    int64_t left = (int64_t)(executor->accepted - executor->settled);
+    uint64_t left = executor->accepted - executor->settled;
     uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *record = lp_table_at(&control->records, i);
