@@ -139,6 +139,7 @@ static void tell_orphans(lp_list *orphans, bool greeted)
             continue;
         }
         if (child->pid == 0) child->born(child, 0);
+        child->orphaned = true;
         child->died(child, SIGKILL);
     }
 }

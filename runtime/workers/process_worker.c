@@ -262,7 +262,7 @@ static void died(lp_child *child, int status)
     uint32_t number = worker->number;
     (void)listen_to(worker); /* its last words */
     uint32_t stage = atomic_load(&record_of(worker)->stage);
-    if (stage == LP_STAGE_STARTING && worker->child.pid != 0) {
+    if (stage == LP_STAGE_STARTING && !worker->child.orphaned) {
         count_stillborn(worker, status);
     } else {
         workers->stillborn = 0;
