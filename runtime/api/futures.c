@@ -335,9 +335,12 @@ void lpool_future_release(lpool_future *future)
 lpool_state lpool_future_state(const lpool_future *future)
 {
     static const lpool_state states[] = {
-        [LP_PENDING] = LPOOL_PENDING,     [LP_RUNNING] = LPOOL_RUNNING,
-        [LP_FINISHED] = LPOOL_FINISHED,   [LP_RAISED] = LPOOL_FAILED,
-        [LP_CANCELLED] = LPOOL_CANCELLED, [LP_LOST] = LPOOL_FAILED,
+        [LP_PENDING] = LPOOL_PENDING,
+        [LP_RUNNING] = LPOOL_RUNNING,
+        [LP_FINISHED] = LPOOL_FINISHED,
+        [LP_RAISED] = LPOOL_FAILED,
+        [LP_CANCELLED] = LPOOL_CANCELLED,
+        [LP_LOST] = LPOOL_FAILED,
         [6] = LPOOL_FAILED, /* what only a mad process writes */
         [7] = LPOOL_FAILED,
     };
