@@ -16,6 +16,7 @@ typedef enum lp_cause {
     LP_CAUSE_UNREADABLE = 4, /* it could not be decoded in the worker */
     LP_CAUSE_MEMORY = 5,     /* no memory for the outcome */
     LP_CAUSE_LOST = 6,       /* its worker died; number is as waitpid says it */
+    LP_CAUSE_LIMIT = 7,      /* it passed the memory limit of its worker */
 } lp_cause;
 
 typedef struct lp_reason {

@@ -25,9 +25,47 @@ static void note_text(lp_state *state, const char *text)
     snprintf(state->text, sizeof(state->text), "%s", text);
 }
 
+/* What Lua says if it was refused memory, perhaps behind a place. */
+static bool tells_of_memory(const char *text)
+{
+    static const char words[] = "not enough memory";
+    size_t length = strlen(text);
+    return length >= sizeof(words) - 1 &&
+           strcmp(text + length - (sizeof(words) - 1), words) == 0;
+}
+
+/* Whether text tells people that the task has passed the limit. */
+static bool passed_limit(const lp_state *state, const char *text)
+{
+    return lp_heap_has_refused(&state->heap) && tells_of_memory(text);
+}
+
+/* Say so in words. */
+static void describe_limit(const lp_state *state, char *text, size_t size)
+{
+    if (state->heap.starved) {
+        snprintf(text, size,
+                 "the process of the worker has no more memory, though its "
+                 "Lua state is within its memory_limit of %zu bytes",
+                 state->heap.limit);
+    } else {
+        snprintf(text, size,
+                 "the task passed memory_limit, %zu bytes for the Lua state "
+                 "of its worker; raise the limit, or let a task hold less at "
+                 "a time",
+                 state->heap.limit);
+    }
+}
+
 lp_ending lp_failure_reason(lp_state *state, lp_cause cause, int number,
                             const char *text, lp_buffer *out)
 {
+    char limit[256];
+    if (passed_limit(state, text)) {
+        cause = LP_CAUSE_LIMIT;
+        describe_limit(state, limit, sizeof(limit));
+        text = limit;
+    }
     lp_reason reason = {.cause = cause, .number = number};
     size_t before = out->length;
     note_text(state, text);
@@ -115,6 +153,12 @@ lp_ending lp_failure_encode(lp_state *state, int status, lp_buffer *out)
         /* The handler did not run, or not to its end. */
         luaL_unref(L, LUA_REGISTRYINDEX, state->traceback);
         state->traceback = LUA_NOREF;
+    }
+    if (lua_type(L, -1) == LUA_TSTRING &&
+        passed_limit(state, lua_tostring(L, -1))) {
+        lua_pop(L, 1);
+        return lp_failure_reason(state, LP_CAUSE_LIMIT, 0, "not enough memory",
+                                 out);
     }
     failure work = {.state = state, .out = out, .ending = LP_GAVE_UP};
     lua_pushvalue(L, LP_AT_FAILURE);

@@ -9,6 +9,7 @@
 #define LP_VM_VM_H
 
 #include "codec/codec.h"
+#include "vm/heap.h"
 #include "vm/items.h"
 
 #include <lauxlib.h>
@@ -31,6 +32,8 @@ struct lp_state {
     bool has_exited;  /* or in one before */
     int exit_code;
     int traceback; /* reference of the last error's traceback */
+    lp_heap heap;
+    bool full; /* see lp_state_is_full */
 
     lp_items_source source; /* of the items in progress */
     const uint8_t *cursor;  /* the next item of it */
@@ -43,6 +46,14 @@ struct lp_state {
     lp_memory eager; /* the outcomes' memory, for results of all sizes */
     size_t whole;    /* bytes of results that are complete */
 };
+
+/* state.c */
+
+/*
+ * A task, or some items, have ended: collect what one of them left behind
+ * that had passed the limit. [-0, +0, -]
+ */
+void lp_state_recover(lp_state *state);
 
 /* exit.c */
 

@@ -2,7 +2,8 @@
  * serial_worker.c - the loop without a thread.
  *
  * The state is opened by the first task and closed with the executor, or
- * when the executor closes. Only one thread may use a serial executor.
+ * when the executor closes; or when it is too full to go on, and the next task
+ * opens another. Only one thread may use a serial executor.
  */
 #include "workers/serial_worker.h"
 
@@ -14,7 +15,7 @@ struct lp_serial_worker {
     lp_executor *executor;
     lp_identity identity;
     lp_worker loop;
-    lp_state *state; /* NULL before the first task, and at the end */
+    lp_state *state; /* NULL before a task opens it, and at the end */
     bool running;    /* a task of it submits to it */
     bool started;
 };
@@ -63,6 +64,11 @@ static void run_queued(void *self)
         worker->loop.self = worker->state;
     }
     if (worker->state) lp_worker_run_queued(&worker->loop);
+    if (worker->state && lp_state_is_full(worker->state)) {
+        /* The worker goes on with a new one. */
+        lp_setup_end(&worker->setup, &worker->identity, worker->state, true);
+        worker->state = NULL;
+    }
     worker->running = false;
 }
 

@@ -35,7 +35,8 @@ typedef struct lp_setup {
     char prefix[LP_NAME_SIZE];
     uint32_t depth;                /* of the workers: see lp_identity */
     uint64_t max_tasks;            /* 0: no limit */
-    int64_t timeout;   /* of each task, nanoseconds; 0: none */
+    uint64_t memory_limit;         /* bytes of a state's heap; 0: none */
+    int64_t timeout;               /* of each task, nanoseconds; 0: none */
     lp_buffer initializer;         /* a parcel; empty: none */
     lp_buffer finalizer;           /* the same */
     lp_buffer preload;             /* see lp_state_preload; empty: nothing */
