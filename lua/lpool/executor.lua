@@ -15,7 +15,7 @@ local thread_options = {
   initargs = { type = "table" },
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
-  memory_limit = { type = "count" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
   preload = { type = "names" },
 }
 
@@ -26,7 +26,7 @@ local process_options = {
   initargs = { type = "table" },
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
-  memory_limit = { type = "count" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
   preload = { type = "names" },
   on_crash = { type = "choice", choices = { "isolate", "break" } },
 }
@@ -36,7 +36,7 @@ local serial_options = {
   initializer = { type = "function" },
   initargs = { type = "table" },
   finalizer = { type = "function" },
-  memory_limit = { type = "count" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
 }
 
 -- Arguments that a call can have.
@@ -57,10 +57,6 @@ local function open(kind, given, schema)
   local checked = options.check(given, schema, 2)
   if checked.max_workers and checked.max_workers > core.MAX_WORKERS then
     error(("max_workers must be at most %d"):format(core.MAX_WORKERS), 2)
-  end
-  if checked.memory_limit and checked.memory_limit < core.MIN_MEMORY_LIMIT then
-    local text = "memory_limit must be at least %d bytes, which a worker needs for itself, got %d"
-    error(text:format(core.MIN_MEMORY_LIMIT, checked.memory_limit), 2)
   end
   local initargs = checked.initargs
   if initargs and not checked.initializer then

@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "vm/vm.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,19 +26,25 @@ static void note_text(lp_state *state, const char *text)
     snprintf(state->text, sizeof(state->text), "%s", text);
 }
 
-/* What Lua says if it was refused memory, perhaps behind a place. */
-static bool tells_of_memory(const char *text)
+static bool ends_with(const char *text, const char *words)
 {
-    static const char words[] = "not enough memory";
-    size_t length = strlen(text);
-    return length >= sizeof(words) - 1 &&
-           strcmp(text + length - (sizeof(words) - 1), words) == 0;
+    size_t length = strlen(text), end = strlen(words);
+    return length >= end && strcmp(text + length - end, words) == 0;
 }
 
-/* Whether text tells people that the task has passed the limit. */
+/*
+ * Whether an error with that text, perhaps behind a place, says that the
+ * task has passed the limit: Lua was refused memory; or it did not even ask,
+ * since what was wanted is larger than INT_MAX or than an address space.
+ */
 static bool passed_limit(const lp_state *state, const char *text)
 {
-    return lp_heap_has_refused(&state->heap) && tells_of_memory(text);
+    const lp_heap *heap = &state->heap;
+    if (lp_heap_has_refused(heap)) return ends_with(text, "not enough memory");
+    return heap->limit > 0 && heap->limit <= INT_MAX &&
+           (ends_with(text, "resulting string too large") ||
+            ends_with(text, "buffer too large") ||
+            ends_with(text, "block too big"));
 }
 
 /* Say so in words. */
@@ -156,9 +163,10 @@ lp_ending lp_failure_encode(lp_state *state, int status, lp_buffer *out)
     }
     if (lua_type(L, -1) == LUA_TSTRING &&
         passed_limit(state, lua_tostring(L, -1))) {
+        lp_ending ending = lp_failure_reason(state, LP_CAUSE_LIMIT, 0,
+                                             lua_tostring(L, -1), out);
         lua_pop(L, 1);
-        return lp_failure_reason(state, LP_CAUSE_LIMIT, 0, "not enough memory",
-                                 out);
+        return ending;
     }
     failure work = {.state = state, .out = out, .ending = LP_GAVE_UP};
     lua_pushvalue(L, LP_AT_FAILURE);

@@ -13,6 +13,7 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Buffers of strings in the making that are known at a time. */
 #define LP_HEAP_BUFFERS 4u
@@ -32,6 +33,12 @@ typedef struct lp_heap {
 
 /* Let L use at most limit bytes from now on, with what it uses already. */
 void lp_heap_impose(lp_heap *heap, lua_State *L, size_t limit);
+
+/* Have no limit any more. Nothing happens without one. */
+static inline void lp_heap_lift(lp_heap *heap)
+{
+    if (heap->limit > 0) heap->limit = SIZE_MAX;
+}
 
 /* A task begins: nothing was refused. */
 static inline void lp_heap_reset(lp_heap *heap)

@@ -190,10 +190,16 @@ int lp_state_limit(lp_state *state, size_t limit, char *text, size_t size)
     return LP_FAILED;
 }
 
+void lp_state_lift_limit(lp_state *state)
+{
+    lp_heap_lift(&state->heap);
+}
+
 void lp_state_recover(lp_state *state)
 {
     if (!lp_heap_has_refused(&state->heap)) return;
     collect(state->L);
+    lp_alloc_give_back();
     lp_heap_reset(&state->heap);
     state->full = lp_heap_is_full(&state->heap);
 }

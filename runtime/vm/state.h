@@ -57,6 +57,9 @@ int lp_state_preload(lp_state *state, const void *bytes, size_t length,
  */
 int lp_state_limit(lp_state *state, size_t limit, char *text, size_t size);
 
+/* The state is about to be closed: its finalizers have all the room. */
+void lp_state_lift_limit(lp_state *state);
+
 /*
  * Whether less than a quarter of the limit is free after a task has passed
  * it: the next ones would starve. False without a limit.

@@ -124,6 +124,7 @@ int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
 void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
                   lp_state *state, bool orderly)
 {
+    lp_state_lift_limit(state);
     if (orderly && setup->finalizer.length > 0 &&
         !run_parcel(state, &setup->finalizer, &identity->outcomes))
         log_failure(setup, "finalizer", identity, lp_call_text(state));

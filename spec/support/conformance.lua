@@ -27,6 +27,7 @@ local topics = {
   "stopping",
   "workers",
   "initializers",
+  "limits",
   "coroutines",
   "programs",
 }
