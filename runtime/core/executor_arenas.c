@@ -110,7 +110,16 @@ void lp_executor_retire_arena_locked(lp_executor *executor, uint32_t worker)
     outcomes->retired = true;
     outcomes->blocks = outcomes->pieces + count_tasks_locked(executor, number) +
                        lp_executor_count_pieces_locked(executor, number);
+    /* A thread that is stuck will still write, when it comes back. */
+    if (!executor->is_shared) outcomes->blocks++;
     if (outcomes->blocks == 0) free_arena(executor, outcomes, number);
+}
+
+void lp_executor_unhold_arena_locked(lp_executor *executor, uint32_t arena)
+{
+    lp_outcomes *outcomes = lp_executor_outcomes(executor, arena);
+    if (outcomes && outcomes->retired && --outcomes->blocks == 0)
+        free_arena(executor, outcomes, arena);
 }
 
 void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
@@ -125,6 +134,18 @@ void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
     lp_arena_return(outcomes->arena, place);
     if (outcomes->retired && outcomes->blocks > 0 && --outcomes->blocks == 0)
         free_arena(executor, outcomes, arena);
+}
+
+void lp_executor_close_files_locked(lp_executor *executor)
+{
+    for (uint32_t i = 0; i < executor->outcomes.count; i++) {
+        lp_outcomes *outcomes = lp_table_at(&executor->outcomes, i);
+        if (!outcomes->arena || outcomes->file.fd < 0) continue;
+        lp_arena_map_all(outcomes->arena);
+        lp_shm_close(&outcomes->file);
+    }
+    lp_shm_close(&executor->files.host);
+    lp_shm_close(&executor->files.words);
 }
 
 void lp_executor_clear_arenas(lp_executor *executor)

@@ -25,6 +25,11 @@ static uint64_t outstanding_locked(lp_executor *executor)
     return left > 0 ? (uint64_t)left : 0;
 }
 
+bool lp_executor_is_busy_locked(lp_executor *executor)
+{
+    return outstanding_locked(executor) > 0;
+}
+
 int lp_executor_start_locked(lp_executor *executor, uint32_t number)
 {
     lp_control *control = &executor->control;
@@ -140,6 +145,16 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     lp_bell_ring(host->bell); /* for who waits, and for who reaps */
 }
 
+void lp_executor_abandoned_ended(lp_executor *executor, uint32_t arena)
+{
+    lp_host *host = executor->host;
+    lp_lock_enter(&executor->lock);
+    lp_executor_unhold_arena_locked(executor, arena);
+    executor->abandoned--;
+    lp_lock_leave(&executor->lock);
+    lp_bell_ring(host->bell);
+}
+
 void lp_executor_start_failed(lp_executor *executor, uint32_t number,
                               const char *text)
 {
@@ -167,4 +182,10 @@ bool lp_executor_has_ended(lp_executor *executor)
 void lp_executor_join(lp_executor *executor)
 {
     executor->kind->join(executor->self);
+    lp_lock_enter(&executor->lock);
+    /* Futures may be kept long after; descriptors need not be. */
+    if (executor->is_shared && executor->live == 0 &&
+        executor->mode != LP_MODE_OPEN)
+        lp_executor_close_files_locked(executor);
+    lp_lock_leave(&executor->lock);
 }

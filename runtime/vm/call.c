@@ -63,7 +63,7 @@ void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
         outcome->ending = LP_RETURNED;
     }
     lua_settop(L, LP_AT_TOP);
-    lp_state_recover(state);
+    lp_state_reclaim(state);
     /* An executor that only the garbage here holds could never end. */
     if (handle_count > 0) lua_gc(L, LUA_GCCOLLECT);
     outcome->bytes = state->buffer.bytes;

@@ -139,7 +139,7 @@ static void add_failure(lp_state *state, int pcall_status)
     lp_ending ending = lp_failure_encode(state, pcall_status, results);
     seal(results, begin, ending);
     state->whole = results->length;
-    lp_state_recover(state);
+    lp_state_reclaim(state);
 }
 
 /* ---- items ---- */
@@ -206,6 +206,7 @@ int lp_items_body(lua_State *L)
     while (state->next < state->end) {
         /* Past the item first: whatever fails below, the next one follows. */
         lp_reader message = {0};
+        state->item = state->cursor;
         if (state->source.form == LP_ITEMS_MESSAGES) message = next_item(state);
         if (state->source.assigns) {
             push_function(L, state);
@@ -261,6 +262,7 @@ void lp_items_begin(lp_state *state, const lp_items_source *source,
 void lp_items_run(lp_state *state, uint32_t count)
 {
     lua_State *L = state->L;
+    uint32_t attempts = 0;
     state->end = state->next + count;
     while (state->next < state->end) {
         lua_pushvalue(L, LP_AT_ITEMS);
@@ -268,11 +270,21 @@ void lp_items_run(lp_state *state, uint32_t count)
         lua_pushvalue(L, LP_AT_FUNCTION);
         int status = lua_pcall(L, 2, 0, LP_AT_HANDLER);
         if (status == LUA_OK) continue;
+        if (state->failed_item != state->next) attempts = 0;
+        state->failed_item = state->next;
+        if (attempts++ < state->source.retries && !state->exited &&
+            !lp_stop_is_set(state->stop)) {
+            lua_pop(L, 1);
+            state->results.length = state->whole;
+            state->cursor = state->item; /* once more */
+            lp_state_reclaim(state);
+            continue;
+        }
         add_failure(state, status);
         state->next++;
         note_progress(state);
     }
-    lp_state_recover(state);
+    lp_state_reclaim(state);
 }
 
 void lp_items_end(lp_state *state, uint32_t *form, const uint8_t **bytes,

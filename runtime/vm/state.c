@@ -64,6 +64,8 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     lua_State *L = state->L;
     state->traceback = LUA_NOREF;
     state->buffer.memory = config->outcomes;
+    state->stop = config->stop;
+    lp_stop_open(state);
     lua_pushcfunction(L, open_body);
     lua_pushlightuserdata(L, (void *)(uintptr_t)config);
     lua_pushlightuserdata(L, state);
@@ -91,6 +93,12 @@ void lp_state_close(lp_state *state)
     lp_buffer_clear(&state->buffer);
     lp_buffer_clear(&state->results);
     lp_free(state);
+}
+
+void lp_state_recover(lp_state *state)
+{
+    lua_sethook(state->L, NULL, 0, 0);
+    lua_settop(state->L, LP_AT_TOP);
 }
 
 /* Argument: the seed. */
@@ -195,7 +203,7 @@ void lp_state_lift_limit(lp_state *state)
     lp_heap_lift(&state->heap);
 }
 
-void lp_state_recover(lp_state *state)
+void lp_state_reclaim(lp_state *state)
 {
     if (!lp_heap_has_refused(&state->heap)) return;
     collect(state->L);

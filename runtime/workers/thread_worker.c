@@ -18,10 +18,12 @@ typedef struct thread_worker {
     lp_list in_workers;
     lp_thread_workers *workers;
     lp_thread thread;
+    lp_stop stop;
     lp_identity identity;
     lp_worker loop;
     lp_state *state;    /* its thread only */
     _Atomic bool ended; /* nothing is left to do but to join it */
+    bool abandoned;     /* guarded by the list's lock: it is stuck */
 } thread_worker;
 
 lp_thread_workers *lp_thread_workers_new(const lp_setup *setup)
@@ -78,7 +80,14 @@ static void end_items(void *self, lp_items_outcome *outcome)
     lp_state_worker_kind.end_items(worker->state, outcome);
 }
 
+static void recover(void *self)
+{
+    thread_worker *worker = self;
+    lp_state_worker_kind.recover(worker->state);
+}
+
 static const lp_worker_kind limited_kind = {
+    .recover = recover,
     .execute = execute,
     .begin_items = begin_items,
     .run_items = run_items,
@@ -110,15 +119,22 @@ static void *run(void *argument)
     char text[LP_BREAK_TEXT + 128];
 
     lp_thread_set_name(worker->identity.name);
+    lp_stop_adopt(&worker->stop);
     if (lp_setup_begin(setup, &worker->identity, &worker->state, text,
                        sizeof(text)) != LP_OK) {
         lp_executor_break(executor, text);
     } else {
         set_kind(worker, setup->memory_limit > 0);
         end = lp_worker_run(&worker->loop);
-        lp_setup_end(setup, &worker->identity, worker->state, true);
+        lp_setup_end(setup, &worker->identity, worker->state,
+                     end != LP_END_ABANDONED);
     }
-    lp_executor_worker_ended(executor, worker->identity.number, end);
+    lp_stop_adopt(NULL);
+    if (end == LP_END_ABANDONED) {
+        lp_executor_abandoned_ended(executor, worker->loop.arena);
+    } else {
+        lp_executor_worker_ended(executor, worker->identity.number, end);
+    }
     atomic_store(&worker->ended, true);
     return NULL;
 }
@@ -131,7 +147,9 @@ static thread_worker *take_thread(lp_thread_workers *workers, bool ended)
     for (lp_list *node = workers->threads.next;
          node != &workers->threads && !found; node = node->next) {
         thread_worker *worker = LP_LIST_ENTRY(node, thread_worker, in_workers);
-        if (!ended || atomic_load(&worker->ended)) found = worker;
+        /* Whoever is stuck is not waited for. */
+        if (atomic_load(&worker->ended) || (!ended && !worker->abandoned))
+            found = worker;
     }
     if (found) lp_list_remove(&found->in_workers);
     lp_lock_leave(&workers->lock);
@@ -162,6 +180,8 @@ static int start(void *self, uint32_t number)
     worker->loop.arena = lp_executor_worker_arena(executor, number);
     worker->loop.outcomes = lp_executor_arena(executor, worker->loop.arena);
     worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
+    worker->stop.words = &worker->loop.record->job;
+    worker->identity.stop = &worker->stop;
     if (workers->setup.max_tasks > 0)
         worker->loop.left = workers->setup.max_tasks;
 
@@ -171,6 +191,40 @@ static int start(void *self, uint32_t number)
     lp_lock_leave(&workers->lock);
     if (status != LP_OK) lp_free(worker);
     return status;
+}
+
+/* Take the thread of worker number, which is at work; the list is locked. */
+static thread_worker *find_locked(lp_thread_workers *workers, uint32_t number)
+    LP_HOLDS(&workers->lock)
+{
+    for (lp_list *node = workers->threads.next; node != &workers->threads;
+         node = node->next) {
+        thread_worker *worker = LP_LIST_ENTRY(node, thread_worker, in_workers);
+        if (worker->identity.number == number && !worker->abandoned &&
+            !atomic_load(&worker->ended))
+            return worker;
+    }
+    return NULL;
+}
+
+static void stop(void *self, uint32_t number)
+{
+    lp_thread_workers *workers = self;
+    lp_stop_install();
+    lp_lock_enter(&workers->lock);
+    thread_worker *worker = find_locked(workers, number);
+    /* It is in the list, so it was not joined, and the signal finds it. */
+    if (worker) lp_thread_signal(&worker->thread, lp_stop_signal());
+    lp_lock_leave(&workers->lock);
+}
+
+static void abandon(void *self, uint32_t number)
+{
+    lp_thread_workers *workers = self;
+    lp_lock_enter(&workers->lock);
+    thread_worker *worker = find_locked(workers, number);
+    if (worker) worker->abandoned = true;
+    lp_lock_leave(&workers->lock);
 }
 
 static void join(void *self)
@@ -189,5 +243,7 @@ static void free_workers(void *self)
 const lp_executor_kind lp_thread_kind = {
     .start = start,
     .join = join,
+    .stop = stop,
+    .abandon = abandon,
     .free = free_workers,
 };
