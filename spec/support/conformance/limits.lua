@@ -340,6 +340,24 @@ return function(kind)
     end
   end)
 
+  it("fails the one item of a map that leaves its worker too full", function()
+    local ex <close> = limited(4 * MIB)
+    local function hoard_once(i)
+      if i == 50 then
+        hoard()
+      end
+      return #("x"):rep(1 << 20) + i
+    end
+    local results = ex:map(hoard_once, lpool.range(1, 200))
+    for i = 1, 200 do
+      if i == 50 then
+        helper.raises("LimitError", results)
+      else
+        assert.are.equal(MIB + i, select(2, results()))
+      end
+    end
+  end)
+
   it("runs the finalizer of a worker that is replaced, and the initializer of the next", function()
     local gate <close> = helper.gate.new()
     local path = gate.path
