@@ -174,6 +174,9 @@ static void push_reason(lua_State *L, const lp_outcome_source *source,
     case LP_CAUSE_UNREADABLE:
         push_kind(L, "SerializationError", text, text_length);
         return;
+    case LP_CAUSE_LIMIT:
+        push_kind(L, "LimitError", text, text_length);
+        return;
     case LP_CAUSE_MEMORY:
         break;
     }

@@ -78,6 +78,7 @@ int lp_process_workers_attach(lp_process_workers *workers,
     }
     const lp_child_setup told = {
         .max_tasks = setup->max_tasks,
+        .memory_limit = setup->memory_limit,
         .initializer = setup->initializer.length,
         .finalizer = setup->finalizer.length,
     };

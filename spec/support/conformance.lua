@@ -29,6 +29,7 @@ local topics = {
   "retries",
   "workers",
   "initializers",
+  "limits",
   "coroutines",
   "programs",
 }
