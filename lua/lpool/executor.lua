@@ -16,6 +16,8 @@ local thread_options = {
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
   preload = { type = "names" },
+  max_queue = { type = "count" },
+  on_full = { type = "choice", choices = { "block", "error", "caller" } },
 }
 
 -- What a process has besides; its workers are named by the kind alone.
@@ -26,6 +28,8 @@ local process_options = {
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
   preload = { type = "names" },
+  max_queue = { type = "count" },
+  on_full = { type = "choice", choices = { "block", "error", "caller" } },
   on_crash = { type = "choice", choices = { "isolate", "break" } },
 }
 
@@ -58,6 +62,8 @@ local function open(kind, given, schema)
   local initargs = checked.initargs
   if initargs and not checked.initializer then
     error("initargs without an initializer", 2)
+  elseif checked.on_full and not checked.max_queue then
+    error("on_full without max_queue", 2)
   elseif initargs and not is_count(initargs.n, MOST_ARGUMENTS) then
     error(("initargs.n must be an integer from 0 to %d"):format(MOST_ARGUMENTS), 2)
   end
@@ -95,10 +101,14 @@ function executor.SerialExecutor(given)
   return open(core.SERIAL, given, serial_options)
 end
 
-local with_options = { label = { type = "string" } }
+local with_options = {
+  label = { type = "string" },
+  priority = { type = "integer" },
+}
 
 --- A view of the same executor whose submits and maps have these options.
--- @tparam table given `label`: a name for the tasks, in errors and reports
+-- @tparam table given `label`: a name for the tasks, in errors and reports; `priority` (default 0):
+-- higher ones run first, equal ones in the order of their submits
 -- @return an executor
 function methods:with(given)
   local checked = options.check(given, with_options, 2)

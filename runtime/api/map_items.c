@@ -40,6 +40,7 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
         map->serial = 1 + atomic_fetch_add(&caller->pool->host.maps, 1);
         map->chunk = config->chunk;
         map->ordered = config->ordered;
+        map->priority = config->priority;
         map->assigns =
             info.assigns || (info.tables && buffer->length <= FRESH_TABLES);
         map->form = LP_FORM_INTEGERS;
@@ -113,7 +114,8 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
     status = lp_executor_fill_group(map->executor, number, content);
     if (status == LP_OK) status = move_handles(map, load);
     if (status == LP_OK)
-        status = lp_executor_queue_group(map->executor, number, count);
+        status = lp_executor_queue_group(map->executor, number, count,
+                                         map->priority);
     if (status != LP_OK) {
         lp_executor_drop_group(map->executor, number, true);
         return status;

@@ -30,6 +30,7 @@ struct lpool_map {
     bool reading;          /* user code may run: the piece must stay */
     uint64_t serial;
     uint32_t chunk;
+    int64_t priority;
     bool ordered;
     bool assigns;
     lp_buffer head; /* the function */

@@ -11,6 +11,12 @@
 
 /* ---- check.c: arguments and errors ---- */
 
+/*
+ * The options that tasks of the executor at index have, which its userdata
+ * holds; NULL if none were said.
+ */
+const lpool_task_options *lp_task_options(lua_State *L, int index);
+
 /* The executor or future at index; misuse raises at the caller's line. */
 lpool_executor *lp_check_executor(lua_State *L, int index);
 lpool_future *lp_check_future(lua_State *L, int index);

@@ -272,8 +272,10 @@ static int new_results(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
     lpool_map_config config = {.size = sizeof(config)};
+    const lpool_task_options *options = lp_task_options(L, 1);
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
+    if (options) config.priority = options->priority;
     lua_getfield(L, 3, "ordered");
     config.ordered = lua_toboolean(L, -1);
     lua_getfield(L, 3, "chunksize");

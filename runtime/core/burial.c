@@ -94,7 +94,7 @@ static void compare(void *context, uint32_t entry)
 static bool is_queued(lp_executor *executor, uint32_t entry)
 {
     search work = {entry, false};
-    lp_queue_each(&executor->control.queue, compare, &work);
+    lp_levels_each(&executor->control.levels, compare, &work);
     return work.found;
 }
 
@@ -107,7 +107,7 @@ static void give_back_locked(lp_executor *executor, uint32_t number)
     lp_control *control = &executor->control;
     lp_task *task = lp_executor_task(executor, number);
     bool ends = executor->mode == LP_MODE_STOP;
-    if (!ends && lp_queue_put(&control->queue, number) == LP_OK) return;
+    if (!ends && lp_executor_requeue_locked(executor, task) == LP_OK) return;
     lp_task_settle_locked(task, executor->broken ? LP_LOST : LP_CANCELLED);
     lp_control_unqueue(control, number);
 }
@@ -132,6 +132,9 @@ static void lose_task_locked(const burial *work, lp_task *task)
     }
     cell->finished_at = lp_clock_now();
     if (!work->counted) executor->settled++;
+    if (atomic_load(&work->record->claims) !=
+        atomic_load(&work->record->claiming))
+        executor->tasks_settled++; /* as if nobody had begun it */
     lp_control_complete(&executor->control, task->number, LP_LOST);
 }
 
@@ -220,7 +223,7 @@ static void mark_known_locked(const burial *work, uint8_t *known)
 {
     lp_executor *executor = work->executor;
     uint32_t count = executor->tasks.count;
-    lp_queue_each(&executor->control.queue, mark, known);
+    lp_levels_each(&executor->control.levels, mark, known);
     for (uint32_t i = 0; i < executor->control.records.count; i++) {
         lp_record *record = record_of(executor, i);
         if (i == work->number || !executor->alive[i]) continue;

@@ -337,7 +337,7 @@ static uint32_t queue_range(lp_executor *executor, uint32_t count)
     group->chunk = 0;
     group->serial = 1;
     CHECK(lp_executor_fill_group(executor, number, &content) == LP_OK);
-    CHECK(lp_executor_queue_group(executor, number, count) == LP_OK);
+    CHECK(lp_executor_queue_group(executor, number, count, 0) == LP_OK);
     return number;
 }
 
