@@ -25,6 +25,7 @@ local topics = {
   "shutdown",
   "closing",
   "stopping",
+  "queueing",
   "workers",
   "initializers",
   "coroutines",

@@ -14,8 +14,8 @@ local lpool = require "lpool"
 
 -- luacheck: push no max line length
 local kinds = {
-  thread = { constructor = "ThreadPoolExecutor", broken = "BrokenThreadPool", concurrent = true, same_process = true, default_name = "^ThreadPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "preload", "thread_name_prefix" } },
-  process = { constructor = "ProcessPoolExecutor", broken = "BrokenProcessPool", concurrent = true, same_process = false, default_name = "^ProcessPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "on_crash", "preload" } },
+  thread = { constructor = "ThreadPoolExecutor", broken = "BrokenThreadPool", concurrent = true, same_process = true, default_name = "^ThreadPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_queue", "max_tasks_per_child", "max_workers", "on_full", "preload", "thread_name_prefix" } },
+  process = { constructor = "ProcessPoolExecutor", broken = "BrokenProcessPool", concurrent = true, same_process = false, default_name = "^ProcessPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_queue", "max_tasks_per_child", "max_workers", "on_crash", "on_full", "preload" } },
   serial = { constructor = "SerialExecutor", broken = "BrokenExecutor", concurrent = false, same_process = true, default_name = ".", options = { "finalizer", "initargs", "initializer" } },
 }
 -- luacheck: pop
