@@ -54,7 +54,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bundle_data.o
 TEST_OBJ := $(LIB_SRC:%.c=$(BUILD)/test/%.o) $(BUILD)/bundle_data.o
 TEST_BIN := $(C_SPECS:%.c=$(BUILD)/test/%)
 
-.PHONY: build tools setup demo test test-lua test-c bench lint check install \
+.PHONY: build tools setup demo test test-lua test-c stress bench lint check install \
         uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -118,7 +118,12 @@ test: setup  ## set up, build, run all specs; BUSTED_ARGS selects those in Lua
 # TEST_RUNNER is what to run the specs under, such as valgrind.
 test-lua: build  ## run the specs in Lua, inside lpool itself
 	@LPOOL_PROGRAM=$(abspath $(BUILD))/lpool LPOOL_PATIENCE=$(PATIENCE) \
+	  $(if $(LPOOL_STRESS),LPOOL_STRESS=$(LPOOL_STRESS)) \
 	  $(TEST_RUNNER) $(BUILD)/lpool spec/run.lua $(BUSTED_ARGS)
+
+# The scenarios of spec/stress with their full numbers; allow for some minutes.
+stress: build  ## run the stress specs at full load
+	@$(again) test-lua LPOOL_STRESS=full BUSTED_ARGS='$(BUSTED_ARGS) spec/stress'
 
 test-c: $(TEST_BIN)  ## run the specs in C
 	@status=0; for test in $(TEST_BIN); do \

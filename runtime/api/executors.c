@@ -118,6 +118,7 @@ static int fill_setup(lua_State *L, lp_caller *caller,
     setup->seed = pool->seed;
     setup->max_tasks = config->max_tasks;
     setup->when_full = (int)config->when_full;
+    setup->timeout = config->timeout;
     setup->log = pool->config.log;
     name_workers(pool, config, setup);
     caller->to_process = config->kind == LPOOL_PROCESSES;

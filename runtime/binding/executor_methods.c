@@ -9,7 +9,7 @@
  * The first user value of an executor's userdata is nil, or the options of
  * its submits: a userdata, whose user value is the label.
  */
-const lpool_task_options *lp_task_options(lua_State *L, int index)
+const lpool_task_options *lp_options_of(lua_State *L, int index)
 {
     lua_getiuservalue(L, index, 1);
     const lpool_task_options *options = lua_touserdata(L, -1);
@@ -96,6 +96,9 @@ static int open_executor(lua_State *L)
     lua_getfield(L, 2, "on_crash");
     const char *on_crash = lua_tostring(L, -1);
     config.breaks = on_crash && strcmp(on_crash, "break") == 0;
+    lua_pop(L, 1);
+    if (lua_getfield(L, 2, "timeout") != LUA_TNIL)
+        config.timeout = lp_check_timeout(L, -1);
     lua_pop(L, 1);
     if (prefix) config.name_prefix = lua_tostring(L, prefix);
     config.initializer = stack_field(L, 2, "initializer");
@@ -207,14 +210,13 @@ static int executor_submit(lua_State *L)
     lpool_future *future;
     lp_check_callable(L, 2);
     int nargs = lua_gettop(L) - 2;
-    int status =
-        lpool_submit(L, executor, nargs, lp_task_options(L, 1), &future);
+    int status = lpool_submit(L, executor, nargs, lp_options_of(L, 1), &future);
     if (status == LPOOL_EFULL &&
         lpool_executor_when_full(executor) == LPOOL_FULL_RUNS) {
         status = find_stand_in(L, executor, &executor);
         if (status == LPOOL_OK)
-            status = lpool_submit(L, executor, nargs, lp_task_options(L, 1),
-                                  &future);
+            status =
+                lpool_submit(L, executor, nargs, lp_options_of(L, 1), &future);
     }
     if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
     wrap_future(L, future);
@@ -226,7 +228,7 @@ static int executor_broadcast(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
     lp_check_callable(L, 2);
-    const lpool_task_options *options = lp_task_options(L, 1);
+    const lpool_task_options *options = lp_options_of(L, 1);
     unsigned count, room = lpool_executor_max_workers(executor);
     lpool_future **futures = lua_newuserdatauv(L, room * sizeof(*futures), 0);
     lua_insert(L, 2);
@@ -249,7 +251,7 @@ static int executor_broadcast(lua_State *L)
 static int with_options(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
-    const lpool_task_options *old = lp_task_options(L, 1);
+    const lpool_task_options *old = lp_options_of(L, 1);
     lua_settop(L, 2);
     lpool_task_options *options = lua_newuserdatauv(L, sizeof(*options), 1);
     /* A view of a view keeps what is not said anew. */

@@ -272,12 +272,12 @@ static int new_results(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
     lpool_map_config config = {.size = sizeof(config)};
-    const lpool_task_options *options = lp_task_options(L, 1);
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
-    if (options) config.priority = options->priority;
     lua_getfield(L, 3, "ordered");
     config.ordered = lua_toboolean(L, -1);
+    const lpool_task_options *options = lp_options_of(L, 1);
+    if (options) config.options = *options;
     lua_getfield(L, 3, "chunksize");
     lua_Integer chunk = lua_tointeger(L, -1); /* checked; 0 if absent */
     config.chunk = chunk > INT_MAX ? INT_MAX : (unsigned)chunk;

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "core/executor_private.h"
+#include "core/stopping.h"
 
 #include <signal.h>
 #include <string.h>
@@ -120,7 +121,7 @@ bool lp_executor_is_unused(lp_executor *executor)
     if (atomic_load(&executor->owners) != 0) return false;
     lp_lock_enter(&executor->lock);
     bool unused = executor->live == 0 && executor->live_tasks == 0 &&
-                  executor->live_groups == 0;
+                  executor->live_groups == 0 && executor->abandoned == 0;
     lp_lock_leave(&executor->lock);
     return unused;
 }
@@ -136,6 +137,7 @@ void lp_executor_free(lp_executor *executor)
         lp_account *account = lp_table_at(&executor->accounts, i);
         lp_spans_clear(&account->spans);
     }
+    lp_free(executor->stopping);
     lp_free(executor->arena_of);
     lp_free(executor->alive);
     lp_free(executor->free_groups);
@@ -261,17 +263,21 @@ int lp_executor_ask_for_room(lp_executor *executor)
     return status;
 }
 
-/* Count a task as pending; LP_FULL if the limit forbids it. */
+void lp_executor_count_pending_locked(lp_executor *executor)
+{
+    executor->tasks_accepted++;
+    if (executor->room > 0) executor->room--;
+}
+
+/* The same, unless the limit forbids it: LP_FULL. */
 static int take_room_locked(lp_executor *executor, bool exceeds)
     LP_HOLDS(&executor->lock)
 {
     int status = lp_executor_check_locked(executor);
     if (status == LP_OK && !exceeds && !has_room_locked(executor))
         status = LP_FULL;
-    if (status != LP_OK) return status;
-    executor->tasks_accepted++;
-    if (executor->room > 0) executor->room--;
-    return LP_OK;
+    if (status == LP_OK) lp_executor_count_pending_locked(executor);
+    return status;
 }
 
 /* The task was not accepted after all. */
@@ -340,6 +346,9 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     }
     lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
     slot->length = parcel->length;
+    slot->timeout = about->timeout;
+    slot->retries = about->retries;
+    lp_executor_limit_locked(executor, about->timeout);
     if (parcel->length > LP_SLOT_INLINE) {
         slot->at.parcel = place;
     } else {
@@ -470,7 +479,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
             memcpy(lp_arena_at(control->parcels, slot->at.parcel),
                    parcel->bytes, parcel->length);
         tasks[i]->sent = i + 1;
-        (void)take_room_locked(executor, true);
+        lp_executor_count_pending_locked(executor);
         (void)accept_locked(executor, tasks[i]); /* cannot fail */
         *count = i + 1;
     }
@@ -529,7 +538,11 @@ void lp_executor_stop(lp_executor *executor, int signal)
     cancel_pending_locked(executor, LP_CANCELLED);
     set_mode_locked(executor, LP_MODE_STOP);
     lp_lock_leave(&executor->lock);
-    if (executor->kind->kill) executor->kind->kill(executor->self, signal);
+    if (executor->kind->kill) {
+        executor->kind->kill(executor->self, signal);
+    } else {
+        lp_executor_interrupt(executor);
+    }
 }
 
 void lp_executor_break_locked(lp_executor *executor, const char *text)

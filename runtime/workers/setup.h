@@ -10,6 +10,7 @@
 #define LP_WORKERS_SETUP_H
 
 #include "base/buffer.h"
+#include "base/stop.h"
 #include "core/executor.h"
 #include "vm/state.h"
 
@@ -28,6 +29,7 @@ typedef struct lp_identity {
     uint64_t seed;  /* of its random numbers */
     char name[LP_NAME_SIZE];
     lp_memory outcomes; /* its arena, for its state's large outcomes */
+    lp_stop *stop;      /* how what it runs is stopped; NULL: not at all */
 } lp_identity;
 
 typedef struct lp_setup {

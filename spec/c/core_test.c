@@ -102,8 +102,13 @@ static void end_items(void *self, lp_items_outcome *outcome)
     outcome->form = LP_FORM_INTEGERS;
 }
 
+static void recover(void *self)
+{
+    (void)self; /* nothing here is ever stopped */
+}
+
 static const lp_worker_kind adding = {execute, begin_items, run_items,
-                                      end_items};
+                                      end_items, recover};
 
 static void *work(void *argument)
 {

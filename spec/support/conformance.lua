@@ -26,6 +26,8 @@ local topics = {
   "closing",
   "stopping",
   "queueing",
+  "timeouts",
+  "retries",
   "workers",
   "initializers",
   "coroutines",

@@ -215,7 +215,7 @@ return function(kind)
       gate:open() -- threads end what they run
       ex:terminate_workers()
       for _, f in ipairs(futures) do
-        f:exception() -- an end of some kind
+        pcall(f.exception, f) -- an end of some kind
       end
     end)
   end)
