@@ -69,7 +69,7 @@ $(BUILD)/liblpool.a: $(LIB_OBJ)
 
 $(BUILD)/lpool: $(CLI_OBJ) $(BUILD)/liblpool.a
 	$(say) ld $@
-	$(LINK) -rdynamic -o $@ $^ $(LDLIBS)
+	$(LINK) -rdynamic -Wl,-z,now -o $@ $^ $(LDLIBS)
 
 $(BUILD)/%.o: %.c Makefile | tools
 	$(say) cc $@

@@ -348,7 +348,6 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     slot->length = parcel->length;
     slot->timeout = about->timeout;
     slot->retries = about->retries;
-    lp_executor_limit_locked(executor, about->timeout);
     if (parcel->length > LP_SLOT_INLINE) {
         slot->at.parcel = place;
     } else {
@@ -399,6 +398,7 @@ static int accept_locked(lp_executor *executor, lp_task *task)
         }
     }
     executor->accepted++;
+    lp_executor_limit_locked(executor, lp_task_timeout(task));
     return LP_OK;
 }
 

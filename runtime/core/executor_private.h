@@ -193,6 +193,10 @@ void lp_executor_unhold_arena_locked(lp_executor *executor, uint32_t arena)
 /* The arena of a number that a worker wrote; NULL if there is none. */
 lp_outcomes *lp_executor_outcomes(lp_executor *executor, uint32_t arena);
 
+/* Close all memory files; what lies in them stays readable. */
+void lp_executor_close_files_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
 /* Free all arenas. */
 void lp_executor_clear_arenas(lp_executor *executor);
 

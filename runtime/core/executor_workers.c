@@ -190,4 +190,10 @@ bool lp_executor_has_ended(lp_executor *executor)
 void lp_executor_join(lp_executor *executor)
 {
     executor->kind->join(executor->self);
+    lp_lock_enter(&executor->lock);
+    /* Futures may be kept long after; descriptors need not be. */
+    if (executor->is_shared && executor->live == 0 &&
+        executor->mode != LP_MODE_OPEN)
+        lp_executor_close_files_locked(executor);
+    lp_lock_leave(&executor->lock);
 }

@@ -25,7 +25,7 @@ struct lp_mother {
     lp_watch watch;
     bool released;   /* nobody wants its children any more */
     uint32_t losses; /* supervisor only: zygotes lost, in a row, childless */
-    void (*ready)(void *context, const char *text);
+    void (*ready)(void *context, const char *text, bool lost);
     void *context;
 };
 
@@ -107,9 +107,9 @@ static void on_died(void *context, uint64_t ticket, pid_t pid, int status)
 static void on_ready(void *context, const char *text)
 {
     lp_mother *mother = context;
-    void (*ready)(void *, const char *) = mother->ready;
+    void (*ready)(void *, const char *, bool) = mother->ready;
     mother->ready = NULL;
-    if (ready && !mother->released) ready(mother->context, text);
+    if (ready && !mother->released) ready(mother->context, text, false);
 }
 
 /* Move the children of a mother that is gone to a list of their own. */
@@ -165,11 +165,9 @@ static void lose_mother(lp_mother *mother)
         return;
     }
     if (mother->ready) {
-        void (*ready)(void *, const char *) = mother->ready;
+        void (*ready)(void *, const char *, bool) = mother->ready;
         mother->ready = NULL;
-        ready(mother->context,
-              "preload failed, the pool is not usable any more: the process "
-              "that loads the modules has ended");
+        ready(mother->context, NULL, true);
     }
     tell_orphans(&orphans, greeted);
 }
@@ -220,7 +218,7 @@ int lp_nursery_warm(lp_nursery *nursery)
 }
 
 int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
-                       void (*ready)(void *context, const char *text),
+                       void (*ready)(void *context, const char *text, bool lost),
                        void *context, lp_mother **out)
 {
     lp_mother *mother = lp_calloc(1, sizeof(*mother));

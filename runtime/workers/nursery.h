@@ -44,11 +44,13 @@ lp_nursery *lp_nursery_new(lp_host *host, const char *program,
 void lp_nursery_free(lp_nursery *nursery);
 
 /*
- * Have a zygote with modules; ready is called by the supervisor with NULL, or
- * with the reason why they could not be loaded. 0, LP_NOMEM or LP_SYSTEM.
+ * Have a zygote with modules; ready is called by the supervisor with NULL; or
+ * with the reason why they could not be loaded; or lost, if the process that
+ * was to load them has ended. 0, LP_NOMEM or LP_SYSTEM.
  */
 int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
-                       void (*ready)(void *context, const char *text),
+                       void (*ready)(void *context, const char *text,
+                                     bool lost),
                        void *context, lp_mother **mother);
 
 /*

@@ -279,12 +279,34 @@ static void died(lp_child *child, int status)
 
 /* ---- the kind ---- */
 
+/* Say that the process has ended that was to load these. */
+static void name_preload(const lp_setup *setup, char *text, size_t size)
+{
+    const char *at = (const char *)setup->preload.bytes;
+    const char *end = at + setup->preload.length;
+    size_t length = (size_t)snprintf(text, size, "preload of");
+    at += strlen(at) + 1; /* the two search paths come first */
+    at += strlen(at) + 1;
+    for (; at < end && length < size; at += strlen(at) + 1)
+        length += (size_t)snprintf(text + length, size - length, " '%s'", at);
+    if (length < size)
+        snprintf(text + length, size - length,
+                 " failed, the pool is not usable any more: the process that "
+                 "loads the modules has ended");
+}
+
 /* Supervisor: the modules are loaded, or cannot be. */
-static void preloaded(void *context, const char *why)
+static void preloaded(void *context, const char *why, bool lost)
 {
     lp_process_workers *workers = context;
     lp_executor *executor = workers->executor;
-    if (why) {
+    char names[LP_BREAK_TEXT];
+    if (lost) {
+        name_preload(&workers->setup, names, sizeof(names));
+        why = names;
+    }
+    /* Nobody wants to hear of it once the executor was stopped. */
+    if (why && lp_executor_check(executor) == LP_OK) {
         char text[LP_BREAK_TEXT + 128];
         snprintf(text, sizeof(text), "a worker's %s", why);
         workers->setup.log(text);
@@ -369,9 +391,17 @@ static int start(void *self, uint32_t number)
     return status;
 }
 
+static void close_files(lp_process_workers *workers)
+{
+    if (workers->reader >= 0) close(workers->reader);
+    if (workers->library >= 0) close(workers->library);
+    workers->reader = workers->library = -1;
+}
+
+/* All workers have ended, and their processes with them. */
 static void join(void *self)
 {
-    (void)self; /* a worker has ended when its process has */
+    close_files(self);
 }
 
 static bool is_ours(const lp_child *child, void *self)
@@ -424,8 +454,7 @@ static void free_workers(void *self)
 {
     lp_process_workers *workers = self;
     lp_nursery_release(workers->nursery, workers->mother);
-    if (workers->reader >= 0) close(workers->reader);
-    if (workers->library >= 0) close(workers->library);
+    close_files(workers);
     lp_setup_clear(&workers->setup);
     lp_free(workers);
 }

@@ -274,7 +274,7 @@ describe("preload", function()
     with_path(path, function()
       local ex <close> = lpool.ProcessPoolExecutor { preload = { "lpool_spec_bad" } }
       local ok, err = pcall(function()
-        error(ex:submit(square, 1):exception(20))
+        error((ex:submit(square, 1):exception(20)))
       end)
       assert.is_true(not ok and lpool.is(err, "BrokenProcessPool"))
       helper.contains("lpool_spec_bad", err.message)
