@@ -51,6 +51,20 @@ local function is_count(n, most)
   return n == nil or math.type(n) == "integer" and n >= 0 and n <= most
 end
 
+-- What is wrong with options that are right one by one; nil if nothing is.
+local function find_problem(checked)
+  local initargs = checked.initargs
+  if checked.max_workers and checked.max_workers > core.MAX_WORKERS then
+    return ("max_workers must be at most %d"):format(core.MAX_WORKERS)
+  elseif initargs and not checked.initializer then
+    return "initargs without an initializer"
+  elseif initargs and not is_count(initargs.n, MOST_ARGUMENTS) then
+    return ("initargs.n must be an integer from 0 to %d"):format(MOST_ARGUMENTS)
+  elseif checked.on_full and not checked.max_queue then
+    return "on_full without max_queue"
+  end
+end
+
 -- Tail-called by the constructors, so that the caller of this is the user's code.
 local function open(kind, given, schema)
   if type(given) == "number" then
@@ -59,18 +73,12 @@ local function open(kind, given, schema)
     error(("max_workers must be an integer, got %s"):format(type(given)), 2)
   end
   local checked = options.check(given, schema, 2)
-  if checked.max_workers and checked.max_workers > core.MAX_WORKERS then
-    error(("max_workers must be at most %d"):format(core.MAX_WORKERS), 2)
+  local problem = find_problem(checked)
+  if problem then
+    error(problem, 2)
   end
-  local initargs = checked.initargs
-  if initargs and not checked.initializer then
-    error("initargs without an initializer", 2)
-  elseif checked.on_full and not checked.max_queue then
-    error("on_full without max_queue", 2)
-  elseif initargs and not is_count(initargs.n, MOST_ARGUMENTS) then
-    error(("initargs.n must be an integer from 0 to %d"):format(MOST_ARGUMENTS), 2)
-  end
-  local made, problem = core.open(kind, checked)
+  local made
+  made, problem = core.open(kind, checked)
   if not made then
     error(problem, 2)
   end
