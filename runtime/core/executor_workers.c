@@ -13,16 +13,15 @@ static uint64_t outstanding_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
-    /* A death may have been counted twice: that does no harm. */
-    int64_t left = (int64_t)(executor->accepted - executor->settled);
+    uint64_t left = executor->accepted - executor->settled;
     uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *record = lp_table_at(&control->records, i);
         /* Acquire; pairs with count_ended in worker.c. */
-        left -=
-            (int64_t)atomic_load_explicit(&record->ended, memory_order_acquire);
+        left -= atomic_load_explicit(&record->ended, memory_order_acquire);
     }
-    return left > 0 ? (uint64_t)left : 0;
+    /* A death may have been counted twice, or a worker have lost its mind. */
+    return left > UINT64_MAX / 2 ? 0 : left;
 }
 
 bool lp_executor_is_busy_locked(lp_executor *executor)

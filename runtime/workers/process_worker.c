@@ -221,7 +221,9 @@ static void born(lp_child *child, int error)
              "a worker could not be started: %s; the pool is not usable any "
              "more",
              why);
+    lp_executor_retain(executor); /* as in died */
     lp_executor_start_failed(executor, number, text);
+    lp_executor_release(executor);
 }
 
 /* What to tell people of a child that could not even begin. */
@@ -268,13 +270,15 @@ static void died(lp_child *child, int status)
     bool orderly = (stage & 3) == LP_STAGE_ENDED && WIFEXITED(status);
     bool breaks = workers->breaks;
     free_worker(worker);
-    /* The executor may be freed by others as soon as its last worker is. */
+    /* Others may free the executor as soon as its last worker has ended. */
+    lp_executor_retain(executor);
     if (orderly) {
         lp_executor_worker_ended(executor, number, (lp_end)(stage / 4));
-        return;
+    } else {
+        if (breaks) lp_executor_break_abruptly(executor);
+        lp_burial(executor, number, &death);
     }
-    if (breaks) lp_executor_break_abruptly(executor);
-    lp_burial(executor, number, &death);
+    lp_executor_release(executor);
 }
 
 /* ---- the kind ---- */
