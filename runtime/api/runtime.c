@@ -16,7 +16,9 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EUNSENDABLE == LP_UNSENDABLE &&
                   LPOOL_ECORRUPT == LP_CORRUPT &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
-                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP,
+                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP &&
+                  LPOOL_EFULL == LP_FULL && LPOOL_ECROWDED == LP_CROWDED &&
+                  LPOOL_MAX_PRIORITIES == LP_LEVELS,
               "public and inner codes agree");
 
 const char *lpool_version(void)
@@ -51,6 +53,10 @@ const char *lpool_strerror(int status)
         return "an error was raised";
     case LP_DEEP:
         return "executors are nested too deep";
+    case LP_FULL:
+        return "the queue is full";
+    case LP_CROWDED:
+        return "too many different priorities are pending";
     }
     return "an unknown status";
 }

@@ -100,7 +100,7 @@ static void compare(void *context, uint32_t entry)
 static bool is_queued(lp_executor *executor, uint32_t entry)
 {
     search work = {entry, false};
-    lp_queue_each(&executor->control.queue, compare, &work);
+    lp_levels_each(&executor->control.levels, compare, &work);
     return work.found;
 }
 
@@ -113,7 +113,7 @@ static void give_back_locked(lp_executor *executor, uint32_t number)
     lp_control *control = &executor->control;
     lp_task *task = lp_executor_task(executor, number);
     bool ends = executor->mode == LP_MODE_STOP;
-    if (!ends && lp_queue_put(&control->queue, number) == LP_OK) return;
+    if (!ends && lp_executor_requeue_locked(executor, task) == LP_OK) return;
     lp_task_settle_locked(task, executor->broken ? LP_LOST : LP_CANCELLED);
     lp_control_unqueue(control, number);
 }
@@ -152,6 +152,7 @@ static bool retry_locked(const burial *work, lp_task *task) UNDER_LOCK
     while (!atomic_compare_exchange_weak(
         &cell->state, &state, (state & ~LP_PHASE) | LP_PENDING | LP_QUEUED))
         continue;
+    lp_executor_count_pending_locked(executor);
     if (task->sent) {
         lp_executor_send_locked(executor, task);
     } else {
@@ -166,6 +167,9 @@ static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
     lp_executor *executor = work->executor;
     lp_cell *cell = lp_task_cell(task);
     const lp_reason reason = reason_locked(work, task->serial);
+    if (atomic_load(&work->record->claims) !=
+        atomic_load(&work->record->claiming))
+        executor->tasks_settled++; /* the dead had not counted its claim */
     if (reason.cause == LP_CAUSE_LOST && retry_locked(work, task)) return;
     cell->worker = (uint16_t)work->number;
     cell->pid = work->death->pid;
@@ -262,7 +266,7 @@ static void mark_known_locked(const burial *work, uint8_t *known) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t count = executor->tasks.count;
-    lp_queue_each(&executor->control.queue, mark, known);
+    lp_levels_each(&executor->control.levels, mark, known);
     for (uint32_t i = 0; i < executor->control.records.count; i++) {
         lp_record *record = record_of(executor, i);
         if (i == work->number || !executor->alive[i]) continue;

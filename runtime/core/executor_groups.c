@@ -382,7 +382,7 @@ int lp_executor_fill_group(lp_executor *executor, uint32_t number,
 }
 
 int lp_executor_queue_group(lp_executor *executor, uint32_t number,
-                            uint32_t count)
+                            uint32_t count, int64_t priority)
 {
     lp_control *control = &executor->control;
     lp_group *group = lp_executor_group(executor, number);
@@ -399,7 +399,8 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
         lp_executor_limit_locked(executor, load->timeout);
         atomic_fetch_or(&group->state, LP_QUEUED);
         atomic_store(&group->claimed, 0); /* from now on it can be claimed */
-        status = lp_queue_put(&control->queue, number | LP_QUEUE_GROUP);
+        status =
+            lp_levels_put(&control->levels, priority, number | LP_QUEUE_GROUP);
         if (status != LP_OK) {
             executor->accepted -= count;
             atomic_store(&group->claimed, UINT32_MAX);

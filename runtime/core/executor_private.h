@@ -58,9 +58,14 @@ struct lp_executor {
     uint32_t free_group_count;
     uint32_t free_group_room;
     uint32_t live_groups;
-    uint32_t orphan;    /* groups to free when done: number + 1 */
-    uint64_t accepted;  /* tasks and items */
-    uint64_t settled;   /* of these, ended without a worker */
+    uint32_t orphan;   /* groups to free when done: number + 1 */
+    uint64_t accepted; /* tasks and items */
+    uint64_t settled;  /* of these, ended without a worker */
+    /* For a limit of pending tasks; without workers' claims: */
+    uint32_t max_queue; /* 0: none; immutable */
+    uint32_t room;      /* this many more are known to fit */
+    uint64_t tasks_accepted;
+    uint64_t tasks_settled; /* of these, ended before they began */
     uint32_t sent;      /* tasks for one worker alone, that have not ended */
     uint32_t live;      /* workers */
     uint8_t *alive;     /* of max_workers flags */
@@ -145,6 +150,14 @@ void lp_executor_damage_locked(lp_executor *executor, uint32_t number)
 /* Count items of a group that ended without a piece. */
 void lp_executor_account_locked(lp_executor *executor, uint32_t number,
                                 uint32_t first, uint32_t count)
+    LP_HOLDS(&executor->lock);
+
+/* One task more is pending, whether there is room or not. */
+void lp_executor_count_pending_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
+/* Queue a pending task again that a worker had taken. 0, or LP_NOMEM. */
+int lp_executor_requeue_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock);
 
 /* Put a task into the inbox of the worker that it is sent to. */

@@ -25,6 +25,7 @@ local topics = {
   "shutdown",
   "closing",
   "stopping",
+  "queueing",
   "timeouts",
   "retries",
   "workers",
