@@ -15,6 +15,7 @@ local thread_options = {
   initargs = { type = "table" },
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
   timeout = { type = "limit" },
   preload = { type = "names" },
   max_queue = { type = "count" },
@@ -28,6 +29,7 @@ local process_options = {
   initargs = { type = "table" },
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
   timeout = { type = "limit" },
   preload = { type = "names" },
   max_queue = { type = "count" },
@@ -41,6 +43,7 @@ local serial_options = {
   initializer = { type = "function" },
   initargs = { type = "table" },
   finalizer = { type = "function" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
 }
 
 -- Arguments that a call can have.

@@ -118,6 +118,7 @@ static int fill_setup(lua_State *L, lp_caller *caller,
     setup->seed = pool->seed;
     setup->max_tasks = config->max_tasks;
     setup->when_full = (int)config->when_full;
+    setup->memory_limit = config->memory_limit;
     setup->timeout = config->timeout;
     setup->log = pool->config.log;
     name_workers(pool, config, setup);
@@ -228,6 +229,9 @@ int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
 {
     lp_caller *caller = lp_caller_of(L);
     if (config->size != sizeof(*config)) return LP_INVALID;
+    if (config->memory_limit > 0 &&
+        config->memory_limit < LPOOL_MIN_MEMORY_LIMIT)
+        return LP_INVALID;
     lp_host_reap(&caller->pool->host);
     /* Encoding may raise, so the setup is the collector's meanwhile. */
     lp_setup *setup = lua_newuserdatauv(L, sizeof(*setup), 0);

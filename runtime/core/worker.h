@@ -63,6 +63,7 @@ typedef struct lp_record {
     _Atomic int64_t deadline;  /* of the job; 0: none */
     /* The piece in the making: its group + 1 (0: none), its items. */
     _Atomic uint32_t piece_group;
+    _Atomic uint32_t piece_generation; /* of that group */
     _Atomic uint32_t piece_first;
     _Atomic uint32_t piece_end; /* of the items that are begun or next */
     lp_progress progress;

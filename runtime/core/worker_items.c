@@ -140,6 +140,9 @@ static void announce_piece(lp_worker *worker, uint32_t group)
     uint32_t next = lp_claim_next(atomic_load(&record->items));
     atomic_store_explicit(&record->progress.done, 0, memory_order_relaxed);
     atomic_store_explicit(&record->progress.results, 0, memory_order_relaxed);
+    const lp_load *load = lp_table_at(&worker->control->loads, group);
+    atomic_store_explicit(&record->piece_generation, load->generation,
+                          memory_order_relaxed);
     atomic_store_explicit(&record->piece_first, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_end, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_group, group + 1,

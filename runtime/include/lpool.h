@@ -168,6 +168,7 @@ typedef struct lpool_executor_config {
     unsigned max_queue; /* most pending tasks, without items; 0: any number */
     lpool_when_full when_full;
     uint64_t max_tasks;         /* of a worker before it is replaced; 0: any */
+    uint64_t memory_limit;      /* bytes of a worker's Lua heap; 0: any */
     const char *const *preload; /* modules that each worker requires */
     size_t preload_count;
     int initializer; /* stack index of a function; 0: none */
@@ -187,10 +188,17 @@ LPOOL_API void lpool_executor_config_init(lpool_executor_config *config);
 #define LPOOL_MAX_PRIORITIES 64
 
 /*
+ * The least memory_limit. A worker's state takes 26 KiB before its first task,
+ * and 98 KiB once that has made an executor of its own.
+ */
+#define LPOOL_MIN_MEMORY_LIMIT 131072u
+
+/*
  * Open an executor of the host that L is attached to. [-0, +0, e] on
  * success; the caller owns the reference it is given. LPOOL_EUNSENDABLE:
  * [-0, +1, e], the text says what cannot cross. LPOOL_EDEEP: L belongs to a
- * worker of LPOOL_MAX_DEPTH executors. LPOOL_ENOMEM, LPOOL_ESYSTEM.
+ * worker of LPOOL_MAX_DEPTH executors. LPOOL_EINVALID: a memory_limit below
+ * LPOOL_MIN_MEMORY_LIMIT. LPOOL_ENOMEM, LPOOL_ESYSTEM.
  */
 LPOOL_API int lpool_executor_open(lua_State *L,
                                   const lpool_executor_config *config,

@@ -113,10 +113,9 @@ static void on_ready(void *context, const char *text)
 }
 
 /* Move the children of a mother that is gone to a list of their own. */
-static void take_orphans_locked(lp_mother *mother, lp_list *orphans)
-    LP_HOLDS(&mother->nursery->lock)
+static void take_orphans_locked(lp_nursery *nursery, const lp_mother *mother,
+                                lp_list *orphans) LP_HOLDS(&nursery->lock)
 {
-    lp_nursery *nursery = mother->nursery;
     lp_list *next;
     for (lp_list *node = nursery->children.next; node != &nursery->children;
          node = next) {
@@ -139,6 +138,7 @@ static void tell_orphans(lp_list *orphans, bool greeted)
             continue;
         }
         if (child->pid == 0) child->born(child, 0);
+        child->orphaned = true;
         child->died(child, SIGKILL);
     }
 }
@@ -156,7 +156,7 @@ static void lose_mother(lp_mother *mother)
     bool released = mother->released;
     lp_list orphans;
     lp_list_init(&orphans);
-    take_orphans_locked(mother, &orphans);
+    take_orphans_locked(nursery, mother, &orphans);
     if (released) lp_list_remove(&mother->in_nursery);
     lp_lock_leave(&nursery->lock);
     lp_zygote_free(zygote);
@@ -218,7 +218,8 @@ int lp_nursery_warm(lp_nursery *nursery)
 }
 
 int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
-                       void (*ready)(void *context, const char *text, bool lost),
+                       void (*ready)(void *context, const char *text,
+                                     bool lost),
                        void *context, lp_mother **out)
 {
     lp_mother *mother = lp_calloc(1, sizeof(*mother));

@@ -23,7 +23,8 @@ typedef struct lp_child {
     lp_list in_nursery;
     lp_mother *mother;
     uint64_t ticket;
-    pid_t pid; /* 0 before its birth */
+    pid_t pid;     /* 0 before its birth */
+    bool orphaned; /* it died because its zygote did */
     /*
      * Called by the supervisor. born: error is 0, or the errno of why there
      * is no child; then that was the last. died: status is as waitpid says

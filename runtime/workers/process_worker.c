@@ -78,6 +78,7 @@ int lp_process_workers_attach(lp_process_workers *workers,
     }
     const lp_child_setup told = {
         .max_tasks = setup->max_tasks,
+        .memory_limit = setup->memory_limit,
         .initializer = setup->initializer.length,
         .finalizer = setup->finalizer.length,
     };
@@ -262,7 +263,7 @@ static void died(lp_child *child, int status)
     uint32_t number = worker->number;
     (void)listen_to(worker); /* its last words */
     uint32_t stage = atomic_load(&record_of(worker)->stage);
-    if (stage == LP_STAGE_STARTING && worker->child.pid != 0) {
+    if (stage == LP_STAGE_STARTING && !worker->child.orphaned) {
         count_stillborn(worker, status);
     } else {
         workers->stillborn = 0;

@@ -114,7 +114,11 @@ int lp_setup_open(const lp_setup *setup, lp_identity *identity,
 int lp_setup_ready(const lp_setup *setup, lp_identity *identity,
                    lp_state *state, char *text, size_t size)
 {
+    char why[LP_BREAK_TEXT];
     lp_state_seed(state, identity->seed);
+    if (setup->memory_limit > 0 &&
+        lp_state_limit(state, setup->memory_limit, why, sizeof(why)) != LP_OK)
+        return report_failure(setup, identity, "start", why, text, size);
     if (setup->initializer.length == 0 ||
         run_parcel(state, &setup->initializer, &identity->outcomes))
         return LP_OK;
@@ -150,6 +154,7 @@ int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
 void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
                   lp_state *state, bool orderly)
 {
+    lp_state_lift_limit(state);
     if (orderly && setup->finalizer.length > 0 &&
         !run_parcel(state, &setup->finalizer, &identity->outcomes))
         log_failure(setup, "finalizer", identity, lp_call_text(state));

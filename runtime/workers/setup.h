@@ -40,6 +40,7 @@ typedef struct lp_setup {
     const lp_executor *stands_in_for; /* NULL: it has tasks of its own */
     uint32_t depth;                   /* of the workers: see lp_identity */
     uint64_t max_tasks;               /* 0: no limit */
+    uint64_t memory_limit;            /* bytes of a state's heap; 0: none */
     int64_t timeout;                  /* of each task, nanoseconds; 0: none */
     lp_buffer initializer;            /* a parcel; empty: none */
     lp_buffer finalizer;              /* the same */

@@ -30,6 +30,7 @@ local topics = {
   "retries",
   "workers",
   "initializers",
+  "limits",
   "coroutines",
   "programs",
 }
