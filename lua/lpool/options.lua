@@ -35,6 +35,12 @@ function checks.count(name, value)
   end
 end
 
+function checks.integer(name, value)
+  if math.type(value) ~= "integer" then
+    return ("%s must be an integer, got %s"):format(name, math.type(value) or type(value))
+  end
+end
+
 function checks.bytes(name, value, rule)
   local wrong = checks.count(name, value)
   if not wrong and value < rule.least then
@@ -42,12 +48,6 @@ function checks.bytes(name, value, rule)
     wrong = text:format(name, rule.least, value)
   end
   return wrong
-end
-
-function checks.integer(name, value)
-  if math.type(value) ~= "integer" then
-    return ("%s must be an integer, got %s"):format(name, math.type(value) or type(value))
-  end
 end
 
 function checks.natural(name, value)

@@ -117,8 +117,8 @@ static int fill_setup(lua_State *L, lp_caller *caller,
     if (setup->depth > LPOOL_MAX_DEPTH) return LP_DEEP;
     setup->seed = pool->seed;
     setup->max_tasks = config->max_tasks;
-    setup->memory_limit = config->memory_limit;
     setup->when_full = (int)config->when_full;
+    setup->memory_limit = config->memory_limit;
     setup->timeout = config->timeout;
     setup->log = pool->config.log;
     name_workers(pool, config, setup);

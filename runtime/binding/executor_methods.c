@@ -89,10 +89,10 @@ static int open_executor(lua_State *L)
     lua_settop(L, 2);
     config.max_workers = (unsigned)integer_field(L, 2, "max_workers");
     config.max_tasks = (uint64_t)integer_field(L, 2, "max_tasks_per_child");
-    config.memory_limit = (uint64_t)integer_field(L, 2, "memory_limit");
     lua_Integer max_queue = integer_field(L, 2, "max_queue");
     config.max_queue = max_queue > INT_MAX ? INT_MAX : (unsigned)max_queue;
     config.when_full = when_full(L, 2);
+    config.memory_limit = (uint64_t)integer_field(L, 2, "memory_limit");
     int prefix = stack_field(L, 2, "thread_name_prefix");
     lua_getfield(L, 2, "on_crash");
     const char *on_crash = lua_tostring(L, -1);

@@ -148,6 +148,7 @@ static bool retry_locked(const burial *work, lp_task *task) UNDER_LOCK
         slot->retries <= used)
         return false;
     slot->retries -= used + 1;
+    if (work->counted) executor->accepted++; /* it will end once more */
     /* Pending again, with the flags of who waits. */
     while (!atomic_compare_exchange_weak(
         &cell->state, &state, (state & ~LP_PHASE) | LP_PENDING | LP_QUEUED))

@@ -439,6 +439,7 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
         executor->accepted--;
     }
     if (status == LP_OK) status = accept_locked(executor, *task);
+    if (status == LP_CORRUPT) status = lp_executor_damaged_locked(executor);
     if (status != LP_OK) return_room_locked(executor);
     lp_lock_leave(&executor->lock);
     if (adopted) lp_executor_release(executor); /* as the buffer's owner */
@@ -553,6 +554,15 @@ void lp_executor_break_locked(lp_executor *executor, const char *text)
     if (executor->broken) memcpy(executor->broken, text, size);
     cancel_pending_locked(executor, LP_LOST);
     set_mode_locked(executor, LP_MODE_STOP);
+}
+
+int lp_executor_damaged_locked(lp_executor *executor)
+{
+    lp_executor_break_locked(
+        executor, "a worker has written over what it shares with the others, "
+                  "the pool is not usable any more");
+    executor->kind->kill(executor->self, SIGKILL);
+    return LP_BROKEN;
 }
 
 void lp_executor_break(lp_executor *executor, const char *text)

@@ -408,6 +408,7 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
             atomic_fetch_and(&group->state, ~LP_QUEUED);
         }
     }
+    if (status == LP_CORRUPT) status = lp_executor_damaged_locked(executor);
     lp_lock_leave(&executor->lock);
     if (status != LP_OK) return status;
     if (executor->kind->run_queued) {

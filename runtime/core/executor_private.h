@@ -204,6 +204,10 @@ void lp_executor_clear_arenas(lp_executor *executor);
 void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
                                      lp_place place) LP_HOLDS(&executor->lock);
 
+/* A worker has written nonsense into the queue. Gives LP_BROKEN. */
+int lp_executor_damaged_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
 /* See lp_executor_break. */
 void lp_executor_break_locked(lp_executor *executor, const char *text)
     LP_HOLDS(&executor->lock);
