@@ -16,7 +16,7 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EUNSENDABLE == LP_UNSENDABLE &&
                   LPOOL_ECORRUPT == LP_CORRUPT &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
-                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP &&
+                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP && LPOOL_EDEADLOCK == LP_DEADLOCK &&
                   LPOOL_EFULL == LP_FULL && LPOOL_ECROWDED == LP_CROWDED &&
                   LPOOL_MAX_PRIORITIES == LP_LEVELS,
               "public and inner codes agree");
@@ -51,6 +51,8 @@ const char *lpool_strerror(int status)
         return "the system refused";
     case LP_FAILED:
         return "an error was raised";
+    case LP_DEADLOCK:
+        return "tasks of an executor wait for each other, for ever";
     case LP_DEEP:
         return "executors are nested too deep";
     case LP_FULL:

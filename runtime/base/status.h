@@ -22,6 +22,7 @@ typedef enum lp_status {
     LP_DEEP = -11,       /* executors are nested too deep */
     LP_FULL = -12,       /* no more tasks may be pending */
     LP_CROWDED = -13,    /* no more priorities can be pending */
+    LP_DEADLOCK = -14,   /* tasks wait for each other, for ever */
 } lp_status;
 
 #endif

@@ -54,6 +54,7 @@ LPOOL_API const char *lpool_version(void);
 #define LPOOL_EDEEP        (-11) /* executors are nested too deep */
 #define LPOOL_EFULL        (-12) /* no more tasks may be pending */
 #define LPOOL_ECROWDED     (-13) /* no more priorities can be pending */
+#define LPOOL_EDEADLOCK    (-14) /* tasks wait for each other, for ever */
 
 /* What a status means, in words; never NULL. */
 LPOOL_API const char *lpool_strerror(int status);
