@@ -16,8 +16,9 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EUNSENDABLE == LP_UNSENDABLE &&
                   LPOOL_ECORRUPT == LP_CORRUPT &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
-                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP && LPOOL_EDEADLOCK == LP_DEADLOCK &&
-                  LPOOL_EFULL == LP_FULL && LPOOL_ECROWDED == LP_CROWDED &&
+                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP &&
+                  LPOOL_EDEADLOCK == LP_DEADLOCK && LPOOL_EFULL == LP_FULL &&
+                  LPOOL_ECROWDED == LP_CROWDED &&
                   LPOOL_MAX_PRIORITIES == LP_LEVELS,
               "public and inner codes agree");
 

@@ -69,12 +69,12 @@ struct lp_executor {
     uint32_t room;      /* this many more are known to fit */
     uint64_t tasks_accepted;
     uint64_t tasks_settled; /* of these, ended before they began */
-    uint32_t sent;      /* tasks for one worker alone, that have not ended */
-    lp_list blocked;     /* workers that wait, and for what: lp_blocked */
+    uint32_t sent;   /* tasks for one worker alone, that have not ended */
+    lp_list blocked; /* workers that wait, and for what: lp_blocked */
     uint32_t blocked_count;
-    uint32_t most; /* numbers for workers, spare ones included; immutable */
-    uint32_t live;      /* workers */
-    uint8_t *alive;     /* of max_workers flags */
+    uint32_t most;  /* numbers for workers, spare ones included; immutable */
+    uint32_t live;  /* workers */
+    uint8_t *alive; /* of max_workers flags */
     uint32_t *arena_of; /* of max_workers: numbers of outcomes; 0: none yet */
     lp_table outcomes;  /* by the numbers of cells and addresses, from 1 */
     uint32_t free_outcomes;
@@ -215,8 +215,7 @@ void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
                                      lp_place place) LP_HOLDS(&executor->lock);
 
 /* A worker has written nonsense into the queue. Gives LP_BROKEN. */
-int lp_executor_damaged_locked(lp_executor *executor)
-    LP_HOLDS(&executor->lock);
+int lp_executor_damaged_locked(lp_executor *executor) LP_HOLDS(&executor->lock);
 
 /* See lp_executor_break. */
 void lp_executor_break_locked(lp_executor *executor, const char *text)

@@ -66,8 +66,7 @@ bool lp_executor_may_grow_locked(lp_executor *executor)
 }
 
 /* Whether none of those who wait for tasks of their own can go on. */
-static bool all_stuck_locked(lp_executor *executor)
-    LP_HOLDS(&executor->lock)
+static bool all_stuck_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
 {
     uint32_t count = 0;
     for (lp_list *node = executor->blocked.next; node != &executor->blocked;
