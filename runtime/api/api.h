@@ -28,6 +28,7 @@ struct lpool {
     lp_lock lock;
     lp_executor *manual; /* of futures without a worker; made when needed */
     lp_nursery *nursery; /* of process pools; made when needed */
+    char *helper;        /* the program the nursery runs; found when needed */
     uint32_t depth;      /* of the executors whose worker this process is */
     uint64_t seed;
 };
@@ -108,6 +109,12 @@ void lp_outcome_push_broken(lua_State *L, lp_executor *executor);
 
 /* The argument by which a program knows that it is to be a helper. */
 #define LP_HELPER_OPTION "--lpool-helper=" LP_VERSION_TEXT
+
+/*
+ * Have the path of the helper program, for lp_pool_nursery. 0, LP_NOMEM, or
+ * LP_NOHELPER: [-0, +1, e], the text says where it was looked for.
+ */
+int lp_pool_find_helper(lua_State *L, lpool *pool);
 
 /* Have the nursery of process pools. 0, or an error. */
 int lp_pool_nursery(lpool *pool, lp_nursery **nursery);

@@ -14,7 +14,7 @@
 #define KEPT_BUFFER ((size_t)64 << 20)
 
 /* The address is the key of the caller in the registry. */
-static const char caller_key;
+static const char caller_key, interruptible_key;
 
 /* ---- attaching ---- */
 
@@ -68,7 +68,10 @@ void lpool_attach(lpool *pool, lua_State *L)
     attach(L, pool, NULL);
     lp_codec_open(L, &pool->caller_codec);
     lp_caller *caller = find_caller(L);
-    *(lp_caller **)lua_getextraspace(caller->main) = caller;
+    /* A program of its own may use that space for something else. */
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &interruptible_key) == LUA_TBOOLEAN)
+        *(lp_caller **)lua_getextraspace(caller->main) = caller;
+    lua_pop(L, 1);
 }
 
 /* The open hook of worker states; caller is the lp_identity. */
@@ -308,6 +311,15 @@ void lpool_dispatch(lua_State *L)
 }
 
 /* ---- waiting ---- */
+
+void lpool_open_interrupt(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    *(lp_caller **)lua_getextraspace(lua_tothread(L, -1)) = NULL;
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &interruptible_key);
+}
 
 bool lpool_interrupt(lua_State *L)
 {

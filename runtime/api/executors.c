@@ -136,10 +136,7 @@ int lp_pool_nursery(lpool *pool, lp_nursery **nursery)
                                             NULL};
     lp_lock_enter(&pool->lock);
     if (!pool->nursery)
-        pool->nursery = lp_nursery_new(&pool->host,
-                                       pool->config.helper ? pool->config.helper
-                                                           : "/proc/self/exe",
-                                       arguments);
+        pool->nursery = lp_nursery_new(&pool->host, pool->helper, arguments);
     *nursery = pool->nursery;
     lp_lock_leave(&pool->lock);
     /* It gets ready while the script goes on. */
@@ -226,6 +223,10 @@ int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
     lp_caller *caller = lp_caller_of(L);
     if (config->size != sizeof(*config)) return LP_INVALID;
     lp_host_reap(&caller->pool->host);
+    if (config->kind == LPOOL_PROCESSES) {
+        int found = lp_pool_find_helper(L, caller->pool);
+        if (found != LP_OK) return found;
+    }
     /* Encoding may raise, so the setup is the collector's meanwhile. */
     lp_setup *setup = lua_newuserdatauv(L, sizeof(*setup), 0);
     int anchor = lua_gettop(L);

@@ -5,6 +5,7 @@
  * zygote from then on.
  */
 #include "api/api.h"
+#include "api/find_helper.h"
 #include "base/clock.h"
 #include "workers/child.h"
 #include "workers/zygote_main.h"
@@ -55,6 +56,7 @@ static int serve(lpool *pool, int socket)
 int lpool_helper_main(int argc, char **argv, const lpool_config *config)
 {
     static const char option[] = LP_HELPER_OPTION;
+    lp_helper_announce();
     if (argc != 3 || strncmp(argv[1], option, strcspn(option, "=")) != 0)
         return -1;
     if (strcmp(argv[1], option) != 0) {

@@ -16,7 +16,9 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EUNSENDABLE == LP_UNSENDABLE &&
                   LPOOL_ECORRUPT == LP_CORRUPT &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
-                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP,
+                  LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP &&
+                  LPOOL_ENOHELPER == LP_NOHELPER &&
+                  LPOOL_EVERSION == LP_VERSION,
               "public and inner codes agree");
 
 const char *lpool_version(void)
@@ -51,6 +53,10 @@ const char *lpool_strerror(int status)
         return "an error was raised";
     case LP_DEEP:
         return "executors are nested too deep";
+    case LP_NOHELPER:
+        return "there is no helper program for process pools";
+    case LP_VERSION:
+        return "lpool or Lua is of another version than expected";
     }
     return "an unknown status";
 }
@@ -121,6 +127,7 @@ void lpool_close(lpool *pool)
     lp_lock_clear(&pool->lock);
     lp_host_clear(host);
     lp_nursery_free(pool->nursery);
+    lp_free(pool->helper);
     lp_free(pool);
 }
 

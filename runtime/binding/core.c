@@ -186,8 +186,7 @@ LPOOL_API int luaopen_lpool_core(lua_State *L)
 
 void lpool_openlibs(lua_State *L)
 {
-    /* No context yet, for lpool_interrupt. */
-    *(void **)lua_getextraspace(L) = NULL;
+    lpool_open_interrupt(L);
     open_state(L);
     lpool_open_console(L);
 }

@@ -52,6 +52,8 @@ LPOOL_API const char *lpool_version(void);
 #define LPOOL_ESYSTEM      (-9)  /* the system refused: see errno */
 #define LPOOL_EFAILED      (-10) /* Lua code raised an error */
 #define LPOOL_EDEEP        (-11) /* executors are nested too deep */
+#define LPOOL_ENOHELPER    (-20) /* process pools have no helper program */
+#define LPOOL_EVERSION     (-21) /* lpool.h or Lua is of another version */
 
 /* What a status means, in words; never NULL. */
 LPOOL_API const char *lpool_strerror(int status);
@@ -75,8 +77,9 @@ typedef struct lpool_config {
     void (*log)(const char *line);
     /*
      * The program that is run as the helper of process pools: its main calls
-     * lpool_helper_main. Borrowed for the host's life. NULL: the program that
-     * runs now, which is right if it does so.
+     * lpool_helper_main. Borrowed by lpool_open. NULL: what the environment
+     * variable LPOOL_HELPER says; else the program that runs now, if it has
+     * called lpool_helper_main; else the installed lpool.
      */
     const char *helper;
 } lpool_config;
@@ -175,7 +178,9 @@ LPOOL_API void lpool_executor_config_init(lpool_executor_config *config);
  * Open an executor of the host that L is attached to. [-0, +0, e] on
  * success; the caller owns the reference it is given. LPOOL_EUNSENDABLE:
  * [-0, +1, e], the text says what cannot cross. LPOOL_EDEEP: L belongs to a
- * worker of LPOOL_MAX_DEPTH executors. LPOOL_ENOMEM, LPOOL_ESYSTEM.
+ * worker of LPOOL_MAX_DEPTH executors. LPOOL_ENOHELPER: [-0, +1, e], the text
+ * says where the helper of process pools was looked for. LPOOL_ENOMEM,
+ * LPOOL_ESYSTEM.
  */
 LPOOL_API int lpool_executor_open(lua_State *L,
                                   const lpool_executor_config *config,
@@ -433,10 +438,16 @@ LPOOL_API void lpool_openlibs(lua_State *L);
 LPOOL_API void lpool_config_lua(lpool_config *config);
 
 /*
+ * Let lpool_interrupt work for L, before it is attached: takes the memory of
+ * lua_getextraspace of its main thread. [-0, +0, e]
+ */
+LPOOL_API void lpool_open_interrupt(lua_State *L);
+
+/*
  * End the wait in lpool that the thread of main state L is in with the error
  * "interrupted!", and return true; false, and nothing has happened, if it is
  * in none. For signal handlers that run on that thread: async-signal-safe.
- * L was given to lpool_openlibs before.
+ * L was given to lpool_open_interrupt or lpool_openlibs before.
  */
 LPOOL_API bool lpool_interrupt(lua_State *L);
 
