@@ -64,7 +64,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bundle_data.o
 TEST_OBJ := $(LIB_SRC:%.c=$(BUILD)/test/%.o) $(BUILD)/bundle_data.o
 TEST_BIN := $(C_SPECS:%.c=$(BUILD)/test/%)
 
-.PHONY: build tools setup demo test test-lua test-c test-stock bench lint check \
+.PHONY: build tools setup demo test test-lua test-c test-stock stress bench lint check \
         stage install install-lib install-module uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -148,6 +148,7 @@ test: setup  ## set up, build, run all specs; BUSTED_ARGS selects those in Lua
 # TEST_RUNNER is what to run the specs under, such as valgrind.
 test-lua: build $(if $(SANITIZE),,stage)  ## run the specs in Lua, inside lpool itself
 	@LPOOL_PROGRAM=$(abspath $(BUILD))/lpool LPOOL_BUILD=$(BUILD) LPOOL_PATIENCE=$(PATIENCE) \
+	  $(if $(LPOOL_STRESS),LPOOL_STRESS=$(LPOOL_STRESS)) \
 	  $(TEST_RUNNER) $(BUILD)/lpool spec/run.lua $(BUSTED_ARGS)
 
 # The modules of the stage come first; those of this folder are the specs'.
@@ -158,6 +159,10 @@ test-stock: stage  ## run the specs in Lua inside stock lua5.4, with what was in
 	  LUA_CPATH="$(call STAGED,$(LUA_CMOD))/?.so;;" \
 	  $(TEST_RUNNER) $(LUA) spec/run.lua --lpath= --exclude-tags=program \
 	  $(or $(BUSTED_ARGS),$(wildcard spec/*_spec.lua))
+
+# The scenarios of spec/stress with their full numbers; allow for some minutes.
+stress: build  ## run the stress specs at full load
+	@$(again) test-lua LPOOL_STRESS=full BUSTED_ARGS='$(BUSTED_ARGS) spec/stress'
 
 test-c: $(TEST_BIN)  ## run the specs in C
 	@status=0; for test in $(TEST_BIN); do \

@@ -1,8 +1,8 @@
 --- Runs measurements and says how they compare.
 -- A measurement is a program of its own: bench/work/<name>.lua, or its peer
--- bench/peers/<name>.py. It prints lines of a key and a number. The harness
--- runs work and peer in turns, several times, and keeps median, least and most
--- of each key.
+-- bench/peers/<name>.py. Its argument is the kind of pool, "thread" or
+-- "process". It prints lines of a key and a number. The harness runs work and
+-- peer in turns, several times, and keeps median, least and most of each key.
 local harness = {}
 
 local function first_index(list)
@@ -26,6 +26,9 @@ function harness.output_of(command)
   return (output:gsub("%s+$", ""))
 end
 
+-- How CPython starts its processes if nobody asks for a way.
+local START_METHOD = "python3 -c 'import multiprocessing as m; print(m.get_start_method())'"
+
 --- Where these numbers come from.
 -- @treturn table machine, commit, date
 function harness.origin()
@@ -36,6 +39,7 @@ function harness.origin()
     commit = harness.output_of("git describe --always --dirty 2>/dev/null || echo none"),
     date = os.date("%Y-%m-%d"),
     python = harness.output_of("python3 --version"),
+    start_method = harness.output_of(START_METHOD),
   }
 end
 
@@ -74,17 +78,18 @@ end
 
 --- Runs a measurement and its peer, if it has one.
 -- @tparam string name
+-- @tparam string kind of pool
 -- @tparam integer runs
 -- @treturn table key -> { median, min, max, runs }, of lpool
 -- @treturn table the same of the peer; empty if there is none
-function harness.measure(name, runs)
-  local work = ("%s bench/work/%s.lua"):format(harness.program, name)
+function harness.measure(name, kind, runs)
+  local work = ("%s bench/work/%s.lua %s"):format(harness.program, name, kind)
   local peer = ("bench/peers/%s.py"):format(name)
   local ours, theirs = {}, {}
   for _ = 1, runs do
     run_once(work, ours)
     if exists(peer) then
-      run_once("python3 " .. peer, theirs)
+      run_once(("python3 %s %s"):format(peer, kind), theirs)
     end
   end
   return summary(ours), summary(theirs)
@@ -101,8 +106,8 @@ function harness.judge(row, ours, theirs)
     error(("bench/work/%s.lua does not measure '%s'"):format(row.work, row.key), 0)
   end
   local value = verdict.ours.median
-  if verdict.theirs then
-    local other = verdict.theirs.median
+  local other = verdict.theirs and verdict.theirs.median
+  if other and value > 0 and other > 0 then
     verdict.ratio = row.better == "more" and value / other or other / value
   end
   if row.times_peer then

@@ -1,6 +1,6 @@
 -- Measures lpool side by side with CPython and prints a table.
 --
---     lpool bench/run.lua [--json] [--runs N] [names of bench/work/...]
+--     lpool bench/run.lua [--json] [--runs N] [thread|process] [names of bench/work/...]
 --
 -- Run it in the project's folder; `make bench` does. See bench/README.md.
 
@@ -8,8 +8,10 @@ package.path = "bench/?.lua;" .. package.path
 local harness = require "harness"
 local rows = require "rows"
 
+local KINDS = { thread = "Threads", process = "Processes" }
+
 local function parse(arguments)
-  local options = { runs = 5, names = {} }
+  local options = { runs = 5, kinds = {}, names = {} }
   local i = 1
   while arguments[i] do
     local argument = arguments[i]
@@ -19,22 +21,30 @@ local function parse(arguments)
       i = i + 1
       options.runs = assert(math.tointeger(tonumber(arguments[i])), "--runs needs a number")
     else
-      options.names[argument] = true
+      local chosen = KINDS[argument] and options.kinds or options.names
+      chosen[argument] = true
     end
     i = i + 1
   end
   return options
 end
 
--- The works that were asked for, in the order of the rows.
-local function works(names)
-  local list, known = {}, {}
+local function is_chosen(chosen, name)
+  return not next(chosen) or chosen[name]
+end
+
+-- The measurements that were asked for, each with its rows, in their order.
+local function measurements(names, kinds)
+  local list, known, by_id = {}, {}, {}
   for _, row in ipairs(rows) do
-    if not known[row.work] then
-      known[row.work] = true
-      if not next(names) or names[row.work] then
-        list[#list + 1] = row.work
+    known[row.work] = true
+    if is_chosen(names, row.work) and is_chosen(kinds, row.kind) then
+      local id = row.work .. " " .. row.kind
+      if not by_id[id] then
+        by_id[id] = { work = row.work, kind = row.kind, rows = {} }
+        list[#list + 1] = by_id[id]
       end
+      table.insert(by_id[id].rows, row)
     end
   end
   for name in pairs(names) do
@@ -85,7 +95,8 @@ end
 
 local function print_json(row, verdict, origin)
   print(json {
-    row = row.name, work = row.work, key = row.key, unit = row.unit, target = target_of(row),
+    row = row.name, kind = row.kind, work = row.work, key = row.key, unit = row.unit,
+    target = target_of(row),
     lpool = verdict.ours, cpython = verdict.theirs, ratio = verdict.ratio, met = verdict.met,
     machine = origin.machine, commit = origin.commit, date = origin.date, python = origin.python,
   })
@@ -95,21 +106,24 @@ local options = parse(arg)
 local origin = harness.origin()
 io.stdout:setvbuf("line")
 if not options.json then
-  print(("%s; commit %s; %s; medians of %d, %s"):format(origin.machine, origin.commit,
-    origin.python, options.runs, origin.date))
+  print(("%s; commit %s; %s, processes by %s; medians of %d, %s"):format(origin.machine,
+    origin.commit, origin.python, origin.start_method, options.runs, origin.date))
   print(LINE:format("", "lpool", "CPython", "", "ratio", "target", ""))
 end
 
-for _, work in ipairs(works(options.names)) do
-  local ours, theirs = harness.measure(work, options.runs)
-  for _, row in ipairs(rows) do
-    if row.work == work then
-      local verdict = harness.judge(row, ours, theirs)
-      if options.json then
-        print_json(row, verdict, origin)
-      else
-        print_row(row, verdict)
-      end
+local kind
+for _, measurement in ipairs(measurements(options.names, options.kinds)) do
+  local ours, theirs = harness.measure(measurement.work, measurement.kind, options.runs)
+  if measurement.kind ~= kind and not options.json then
+    kind = measurement.kind
+    print(KINDS[kind])
+  end
+  for _, row in ipairs(measurement.rows) do
+    local verdict = harness.judge(row, ours, theirs)
+    if options.json then
+      print_json(row, verdict, origin)
+    else
+      print_row(row, verdict)
     end
   end
 end

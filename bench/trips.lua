@@ -1,5 +1,6 @@
 --- How long a value takes to a worker and back.
 local lpool = require "lpool"
+local pools = require "pools"
 
 local trips = {}
 
@@ -11,7 +12,7 @@ end
 -- @param value
 -- @treturn number
 function trips.median(value)
-  local ex <close> = lpool.ThreadPoolExecutor { max_workers = 2 }
+  local ex <close> = pools.new { max_workers = 2 }
   for _ = 1, 5 do
     ex:submit(echo, value):result()
   end

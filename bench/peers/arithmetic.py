@@ -1,6 +1,7 @@
 """8 tasks of pure arithmetic, on one worker and on two."""
-import concurrent.futures
 import time
+
+import pools
 
 
 def compute(n):
@@ -11,7 +12,7 @@ def compute(n):
 
 
 def seconds(workers):
-    with concurrent.futures.ThreadPoolExecutor(max_workers=workers) as ex:
+    with pools.new(max_workers=workers) as ex:
         start = time.monotonic()
         futures = [ex.submit(compute, 1_000_000 + i) for i in range(8)]
         for f in futures:

@@ -1,6 +1,7 @@
 """200,000 tasks that do nothing: submit each, then take each result."""
-import concurrent.futures
 import time
+
+import pools
 
 TASKS = 200_000
 
@@ -9,8 +10,8 @@ def nothing():
     pass
 
 
-with concurrent.futures.ThreadPoolExecutor(max_workers=2) as ex:
-    ex.submit(nothing).result()
+with pools.new(max_workers=2) as ex:
+    pools.warm_up(ex)
     start = time.monotonic()
     futures = [ex.submit(nothing) for _ in range(TASKS)]
     for f in futures:

@@ -1,5 +1,7 @@
 -- 8 tasks of pure Lua arithmetic, on one worker and on two.
+package.path = "bench/?.lua;" .. package.path
 local lpool = require "lpool"
+local pools = require "pools"
 
 local function compute(n)
   local sum = 0
@@ -10,7 +12,7 @@ local function compute(n)
 end
 
 local function seconds(workers)
-  local ex <close> = lpool.ThreadPoolExecutor { max_workers = workers }
+  local ex <close> = pools.new { max_workers = workers }
   local start = lpool.now()
   local futures = {}
   for i = 1, 8 do

@@ -1,5 +1,7 @@
 -- map of a trivial function over 1,000,000 integers with default options.
+package.path = "bench/?.lua;" .. package.path
 local lpool = require "lpool"
+local pools = require "pools"
 
 local ITEMS = 1000000
 
@@ -8,7 +10,7 @@ local function increment(n)
 end
 
 local function rate(input)
-  local ex <close> = lpool.ThreadPoolExecutor()
+  local ex <close> = pools.new()
   local start = lpool.now()
   local sum = 0
   for _, n in ex:map(increment, input) do
@@ -17,6 +19,11 @@ local function rate(input)
   local seconds = lpool.now() - start
   assert(sum == ITEMS * (ITEMS + 3) // 2)
   return ITEMS / seconds
+end
+
+do -- what the program's first pool brings along is not measured
+  local ex <close> = pools.new()
+  pools.warm_up(ex)
 end
 
 local list = {}

@@ -1,14 +1,14 @@
 -- 200,000 tasks that do nothing: submit each, then take each result.
+package.path = "bench/?.lua;" .. package.path
 local lpool = require "lpool"
+local pools = require "pools"
 
 local TASKS = 200000
 
 local function nothing() end
 
-local ex <close> = lpool.ThreadPoolExecutor { max_workers = 2 }
-for _, f in ipairs(ex:broadcast(nothing)) do
-  f:result()
-end
+local ex <close> = pools.new { max_workers = 2 }
+pools.warm_up(ex)
 
 local start = lpool.now()
 local futures = {}

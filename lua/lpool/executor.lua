@@ -15,6 +15,7 @@ local thread_options = {
   initargs = { type = "table" },
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
+  timeout = { type = "limit" },
   preload = { type = "names" },
 }
 
@@ -25,12 +26,14 @@ local process_options = {
   initargs = { type = "table" },
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
+  timeout = { type = "limit" },
   preload = { type = "names" },
   on_crash = { type = "choice", choices = { "isolate", "break" } },
 }
 
 -- The serial kind has one worker, which nothing can replace.
 local serial_options = {
+  timeout = { type = "limit" },
   initializer = { type = "function" },
   initargs = { type = "table" },
   finalizer = { type = "function" },
@@ -77,8 +80,9 @@ function executor.ThreadPoolExecutor(given)
   return open(core.THREADS, given, thread_options)
 end
 
---- An executor whose workers are processes: one that crashes takes nothing along.
--- @tparam[opt] table|integer given options, or just `max_workers` (default: one for each CPU)
+--- An executor whose workers are processes: one that crashes fails its own task, and is replaced.
+-- @tparam[opt] table|integer given options, or just `max_workers` (default: one for each CPU);
+-- `on_crash = "break"` fails all that is pending when one dies; `preload`ed modules are shared
 -- @return an executor
 -- @raise on an unknown option or a wrong value
 -- @usage local ex <close> = lpool.ProcessPoolExecutor { on_crash = "break" }
@@ -95,10 +99,16 @@ function executor.SerialExecutor(given)
   return open(core.SERIAL, given, serial_options)
 end
 
-local with_options = { label = { type = "string" } }
+local with_options = {
+  label = { type = "string" },
+  timeout = { type = "limit" },
+  retries = { type = "natural" },
+}
 
 --- A view of the same executor whose submits and maps have these options.
--- @tparam table given `label`: a name for the tasks, in errors and reports
+-- @tparam table given `label`: a name for the tasks, in errors and reports; `timeout` in seconds:
+-- a task that runs longer is stopped and fails with `TimeoutError`; `retries`: how often a task
+-- that failed, or whose worker died, is run again
 -- @return an executor
 function methods:with(given)
   local checked = options.check(given, with_options, 2)

@@ -35,6 +35,24 @@ function checks.count(name, value)
   end
 end
 
+function checks.natural(name, value)
+  if math.type(value) ~= "integer" then
+    return ("%s must be an integer, got %s"):format(name, math.type(value) or type(value))
+  elseif value < 0 then
+    return name .. " must be >= 0"
+  end
+end
+
+-- A time that something may take.
+function checks.limit(name, value)
+  local wrong = checks.seconds(name, value)
+  if wrong then
+    return wrong
+  elseif value <= 0 then
+    return name .. " must be greater than 0"
+  end
+end
+
 function checks.seconds(name, value)
   if type(value) ~= "number" or value ~= value then
     local found = value ~= value and "nan" or type(value)
@@ -85,7 +103,7 @@ end
 --- Returns a new table holding every option, defaults filled in.
 -- @tparam table|nil given what the caller passed
 -- @tparam table schema `{ name = { type = "count", default = 4 }, ... }`; types are `count` (an
--- integer >= 1), `seconds`, `function`, `names`, `choice` (one of `choices`), `string`, `boolean`
+-- integer >= 1), `natural` (>= 0), `seconds`, `limit` (seconds > 0), `function`, `names`, `choice` (one of `choices`), `string`, `boolean`
 -- and `table`
 -- @tparam integer level where to report misuse, as for `error` called by the caller
 -- @treturn table

@@ -351,10 +351,16 @@ static bool has_new_hook(lp_caller *caller)
 int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
                    int64_t deadline)
 {
+    lp_stop *stop = caller->identity ? caller->identity->stop : NULL;
     atomic_store(&caller->parked, word);
+    if (stop) atomic_store(&stop->parked, word);
     int status = LP_INTERRUPTED;
-    if (!has_new_hook(caller)) status = lp_park(word, expected, deadline);
+    /* From here on whoever interrupts changes the word first. */
+    if (!has_new_hook(caller) && !lp_stop_is_set(stop))
+        status = lp_park(word, expected, deadline);
+    if (stop) atomic_store(&stop->parked, NULL);
     atomic_store(&caller->parked, NULL);
+    if (lp_stop_is_set(stop)) status = LP_INTERRUPTED;
     if (atomic_load(&caller->interrupted)) status = LP_INTERRUPTED;
     return status;
 }

@@ -117,6 +117,7 @@ static int fill_setup(lua_State *L, lp_caller *caller,
     if (setup->depth > LPOOL_MAX_DEPTH) return LP_DEEP;
     setup->seed = pool->seed;
     setup->max_tasks = config->max_tasks;
+    setup->timeout = config->timeout;
     setup->log = pool->config.log;
     name_workers(pool, config, setup);
     caller->to_process = config->kind == LPOOL_PROCESSES;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/signal_name.h"
 #include "base/status.h"
+#include "core/stopping.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -99,6 +100,22 @@ static void push_lost(lua_State *L, const lp_outcome_source *source,
     }
 }
 
+/* Push the error of a task that ran longer than it may. */
+static void push_timeout(lua_State *L, const lp_outcome_source *source)
+{
+    push_task_name(L, source->task);
+    if (source->task) {
+        double limit = (double)lp_task_timeout(source->task) / 1e9;
+        lua_pushfstring(L, " ran longer than its limit of %f seconds", limit);
+    } else {
+        lua_pushliteral(L, " ran longer than its limit");
+    }
+    lua_concat(L, 2);
+    lpool_push_error(L, "TimeoutError", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    if (source->task) set_worker_fields(L, source->task, 0);
+}
+
 /* Push the error of a task that called os.exit. */
 static void push_exit(lua_State *L, const lp_outcome_source *source, int code)
 {
@@ -140,6 +157,12 @@ static void push_reason(lua_State *L, const lp_outcome_source *source,
         return;
     case LP_CAUSE_LOST:
         push_lost(L, source, &reason);
+        return;
+    case LP_CAUSE_TIMEOUT:
+        push_timeout(L, source);
+        return;
+    case LP_CAUSE_INTERRUPT:
+        push_text(L, "CancelledError", "the task was interrupted");
         return;
     case LP_CAUSE_UNSENDABLE:
         lua_pushliteral(L, "cannot return ");
@@ -316,6 +339,11 @@ lpool_state lpool_future_state(const lpool_future *future)
         [LP_CANCELLED] = LPOOL_CANCELLED, [LP_LOST] = LPOOL_FAILED,
     };
     return states[lp_task_state(lp_task_inner(future)) & LP_PHASE];
+}
+
+bool lpool_future_interrupt(lpool_future *future)
+{
+    return lp_task_interrupt(lp_task_inner(future));
 }
 
 bool lpool_future_cancel(lpool_future *future)

@@ -40,6 +40,10 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
         map->serial = 1 + atomic_fetch_add(&caller->pool->host.maps, 1);
         map->chunk = config->chunk;
         map->ordered = config->ordered;
+        map->timeout = config->options.timeout > 0
+                           ? config->options.timeout
+                           : lp_executor_setup(map->executor)->timeout;
+        map->retries = config->options.retries;
         map->assigns =
             info.assigns || (info.tables && buffer->length <= FRESH_TABLES);
         map->form = LP_FORM_INTEGERS;
@@ -108,6 +112,8 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
     load->chunk = map->chunk;
     load->form = form;
     load->assigns = map->assigns;
+    load->timeout = map->timeout;
+    load->retries = map->retries;
     load->first = first;
     load->step = step;
     status = lp_executor_fill_group(map->executor, number, content);

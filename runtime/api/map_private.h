@@ -30,6 +30,8 @@ struct lpool_map {
     bool reading;          /* user code may run: the piece must stay */
     uint64_t serial;
     uint32_t chunk;
+    int64_t timeout; /* of each item; 0: none */
+    uint32_t retries;
     bool ordered;
     bool assigns;
     lp_buffer head; /* the function */

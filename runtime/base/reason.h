@@ -16,6 +16,8 @@ typedef enum lp_cause {
     LP_CAUSE_UNREADABLE = 4, /* it could not be decoded in the worker */
     LP_CAUSE_MEMORY = 5,     /* no memory for the outcome */
     LP_CAUSE_LOST = 6,       /* its worker died; number is as waitpid says it */
+    LP_CAUSE_TIMEOUT = 7,    /* it ran longer than it may */
+    LP_CAUSE_INTERRUPT = 8,  /* somebody wanted it stopped; it is cancelled */
 } lp_cause;
 
 typedef struct lp_reason {

@@ -48,6 +48,16 @@ int lp_thread_start(lp_thread *thread, void *(*body)(void *), void *argument)
     return failed ? LP_SYSTEM : LP_OK;
 }
 
+void lp_thread_this(lp_thread *thread)
+{
+    thread->id = pthread_self();
+}
+
+void lp_thread_signal(const lp_thread *thread, int signal)
+{
+    (void)pthread_kill(thread->id, signal); /* it may have ended */
+}
+
 void lp_thread_join(lp_thread *thread)
 {
     pthread_join(thread->id, NULL);

@@ -17,6 +17,12 @@ typedef struct lp_thread {
  */
 int lp_thread_start(lp_thread *thread, void *(*body)(void *), void *argument);
 
+/* The calling thread, only to be signalled. */
+void lp_thread_this(lp_thread *thread);
+
+/* Send a thread that was not joined yet a signal. */
+void lp_thread_signal(const lp_thread *thread, int signal);
+
 /* Wait until the thread has ended, and free what the system keeps of it. */
 void lp_thread_join(lp_thread *thread);
 

@@ -28,6 +28,9 @@ void *lp_test_self(lua_State *L, int upvalue);
 int64_t lp_check_timeout(lua_State *L, int index);
 
 /* A function or a callable object. */
+/* What the view of an executor at index says of its submits; or NULL. */
+const lpool_task_options *lp_options_of(lua_State *L, int index);
+
 void lp_check_callable(lua_State *L, int index);
 
 /* Raise an error object. The message is formatted as by lua_pushfstring. */

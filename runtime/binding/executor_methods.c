@@ -8,7 +8,7 @@
  * The user value of an executor's userdata is nil, or the options of its
  * submits: a userdata, whose user value is the label.
  */
-static const lpool_task_options *options_of(lua_State *L, int index)
+const lpool_task_options *lp_options_of(lua_State *L, int index)
 {
     lua_getiuservalue(L, index, 1);
     const lpool_task_options *options = lua_touserdata(L, -1);
@@ -82,6 +82,9 @@ static int open_executor(lua_State *L)
     const char *on_crash = lua_tostring(L, -1);
     config.breaks = on_crash && strcmp(on_crash, "break") == 0;
     lua_pop(L, 1);
+    if (lua_getfield(L, 2, "timeout") != LUA_TNIL)
+        config.timeout = lp_check_timeout(L, -1);
+    lua_pop(L, 1);
     if (prefix) config.name_prefix = lua_tostring(L, prefix);
     config.initializer = stack_field(L, 2, "initializer");
     config.initargs = stack_field(L, 2, "initargs");
@@ -132,8 +135,8 @@ static int executor_submit(lua_State *L)
     lpool_executor *executor = self_executor(L);
     lpool_future *future;
     lp_check_callable(L, 2);
-    int status =
-        lpool_submit(L, executor, lua_gettop(L) - 2, options_of(L, 1), &future);
+    int status = lpool_submit(L, executor, lua_gettop(L) - 2,
+                              lp_options_of(L, 1), &future);
     if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
     wrap_future(L, future);
     return 1;
@@ -144,12 +147,12 @@ static int executor_broadcast(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
     lp_check_callable(L, 2);
-    const lpool_task_options *options = options_of(L, 1);
+    const lpool_task_options *options = lp_options_of(L, 1);
     unsigned count, room = lpool_executor_max_workers(executor);
     lpool_future **futures = lua_newuserdatauv(L, room * sizeof(*futures), 0);
     lua_insert(L, 2);
-    int status =
-        lpool_broadcast(L, executor, lua_gettop(L) - 3, options, futures, &count);
+    int status = lpool_broadcast(L, executor, lua_gettop(L) - 3, options,
+                                 futures, &count);
     if (status != LPOOL_OK) {
         for (unsigned i = 0; i < count; i++)
             lpool_future_release(futures[i]);
@@ -167,7 +170,7 @@ static int executor_broadcast(lua_State *L)
 static int with_options(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
-    const lpool_task_options *old = options_of(L, 1);
+    const lpool_task_options *old = lp_options_of(L, 1);
     lua_settop(L, 2);
     lpool_task_options *options = lua_newuserdatauv(L, sizeof(*options), 1);
     /* A view of a view keeps what is not said anew. */

@@ -120,6 +120,14 @@ static int future_add_done_callback(lua_State *L)
     return 0;
 }
 
+/*** f:interrupt() */
+static int future_interrupt(lua_State *L)
+{
+    lua_pushboolean(L, lpool_future_interrupt(self_future(L)));
+    lpool_dispatch(L);
+    return 1;
+}
+
 /*** f:label() f:worker() f:pid() */
 static int future_label(lua_State *L)
 {
@@ -267,6 +275,7 @@ static const luaL_Reg methods[] = {
     {"label", future_label},
     {"worker", future_worker},
     {"pid", future_pid},
+    {"interrupt", future_interrupt},
     {"set_result", future_set_result},
     {"set_exception", future_set_exception},
     {"set_running_or_notify_cancel", future_set_running},

@@ -276,6 +276,8 @@ static int new_results(lua_State *L)
     lua_settop(L, 3);
     lua_getfield(L, 3, "ordered");
     config.ordered = lua_toboolean(L, -1);
+    const lpool_task_options *options = lp_options_of(L, 1);
+    if (options) config.options = *options;
     lua_getfield(L, 3, "chunksize");
     lua_Integer chunk = lua_tointeger(L, -1); /* checked; 0 if absent */
     config.chunk = chunk > INT_MAX ? INT_MAX : (unsigned)chunk;

@@ -112,17 +112,58 @@ static void give_back_locked(lp_executor *executor, uint32_t number)
     lp_control_unqueue(control, number);
 }
 
+/* Why a job of the dead is lost: perhaps it was to be stopped. */
+static lp_reason reason_locked(const burial *work, uint64_t job)
+    LP_HOLDS(&work->executor->lock)
+{
+    const lp_executor *executor = work->executor;
+    lp_reason reason = {
+        .cause = LP_CAUSE_LOST,
+        .number = work->death->status,
+        .pid = work->death->pid,
+    };
+    if (executor->broken) {
+        reason.cause = LP_CAUSE_BROKEN;
+    } else if (executor->stopping &&
+               executor->stopping[work->number].job == job) {
+        reason.cause = executor->stopping[work->number].cause;
+    }
+    return reason;
+}
+
+/* The dead was running it, and it may be run again. */
+static bool retry_locked(const burial *work, lp_task *task)
+    LP_HOLDS(&work->executor->lock)
+{
+    lp_executor *executor = work->executor;
+    lp_slot *slot = lp_table_at(&executor->control.slots, task->number);
+    uint32_t used = atomic_load(&work->record->attempts);
+    lp_cell *cell = lp_task_cell(task);
+    uint32_t state = lp_task_state(task);
+    if (work->death->abandoned || executor->mode == LP_MODE_STOP ||
+        slot->retries <= used)
+        return false;
+    slot->retries -= used + 1;
+    /* Pending again, with the flags of who waits. */
+    while (!atomic_compare_exchange_weak(
+        &cell->state, &state, (state & ~LP_PHASE) | LP_PENDING | LP_QUEUED))
+        continue;
+    if (task->sent) {
+        lp_executor_send_locked(executor, task);
+    } else {
+        give_back_locked(executor, task->number);
+    }
+    return true;
+}
+
 /* The dead was running it: it is lost. */
 static void lose_task_locked(const burial *work, lp_task *task)
     LP_HOLDS(&work->executor->lock)
 {
     lp_executor *executor = work->executor;
     lp_cell *cell = lp_task_cell(task);
-    const lp_reason reason = {
-        .cause = LP_CAUSE_LOST,
-        .number = work->death->status,
-        .pid = work->death->pid,
-    };
+    const lp_reason reason = reason_locked(work, task->serial);
+    if (reason.cause == LP_CAUSE_LOST && retry_locked(work, task)) return;
     cell->worker = (uint16_t)work->number;
     cell->pid = work->death->pid;
     cell->length = 0; /* the executor broke, and says so */
@@ -132,7 +173,9 @@ static void lose_task_locked(const burial *work, lp_task *task)
     }
     cell->finished_at = lp_clock_now();
     if (!work->counted) executor->settled++;
-    lp_control_complete(&executor->control, task->number, LP_LOST);
+    lp_control_complete(&executor->control, task->number,
+                        reason.cause == LP_CAUSE_INTERRUPT ? LP_CANCELLED
+                                                           : LP_LOST);
 }
 
 /* It was done with a task, but had perhaps not told anybody. */
@@ -317,11 +360,10 @@ static void lose_items_locked(const burial *work, uint32_t number,
 {
     lp_executor *executor = work->executor;
     lp_group *group = lp_executor_group(executor, number);
-    const lp_reason reason = {
-        .cause = executor->broken ? LP_CAUSE_BROKEN : LP_CAUSE_LOST,
-        .number = work->death->status,
-        .pid = work->death->pid,
-    };
+    uint64_t job = atomic_load(&work->record->job.job) & ~LP_JOB_STOPPED;
+    if (job == LP_JOB_GIVEN_UP && executor->stopping)
+        job = executor->stopping[work->number].job;
+    const lp_reason reason = reason_locked(work, job);
     const uint64_t header = sizeof(reason) * 4 + 2; /* an lp_reason */
     const size_t each = sizeof(header) + sizeof(reason);
     lp_arena *parcels = executor->control.parcels;
@@ -482,6 +524,10 @@ static void reset_record(lp_record *record)
     atomic_store(&record->slept, 0);
     atomic_store(&record->hoards, 0);
     atomic_store(&record->piece_group, 0);
+    atomic_store(&record->job.job, 0);
+    atomic_store(&record->job.wanted, 0);
+    atomic_store(&record->deadline, 0);
+    atomic_store(&record->attempts, 0);
 }
 
 void lp_burial(lp_executor *executor, uint32_t number, const lp_death *death)
@@ -509,6 +555,7 @@ void lp_burial(lp_executor *executor, uint32_t number, const lp_death *death)
     if (atomic_load(&work.record->hoards)) atomic_fetch_sub(&words->hoards, 1);
     bool slept = atomic_load(&work.record->slept) != 0;
     reset_record(work.record);
+    if (executor->stopping) executor->stopping[number].job = 0;
     lp_executor_retire_arena_locked(executor, number);
     lp_idle_bury(&words->idle, number, slept);
     if (group > 0 && lp_executor_group(executor, group - 1))

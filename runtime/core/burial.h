@@ -12,6 +12,7 @@
 typedef struct lp_death {
     int32_t pid;
     int32_t status; /* as waitpid says it */
+    bool abandoned; /* it is a thread that is stuck; it did not die */
 } lp_death;
 
 /*

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "core/executor_private.h"
+#include "core/stopping.h"
 
 #include <signal.h>
 #include <string.h>
@@ -118,7 +119,7 @@ bool lp_executor_is_unused(lp_executor *executor)
     if (atomic_load(&executor->owners) != 0) return false;
     lp_lock_enter(&executor->lock);
     bool unused = executor->live == 0 && executor->live_tasks == 0 &&
-                  executor->live_groups == 0;
+                  executor->live_groups == 0 && executor->abandoned == 0;
     lp_lock_leave(&executor->lock);
     return unused;
 }
@@ -134,6 +135,7 @@ void lp_executor_free(lp_executor *executor)
         lp_account *account = lp_table_at(&executor->accounts, i);
         lp_spans_clear(&account->spans);
     }
+    lp_free(executor->stopping);
     lp_free(executor->arena_of);
     lp_free(executor->alive);
     lp_free(executor->free_groups);
@@ -272,6 +274,9 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     }
     lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
     slot->length = parcel->length;
+    slot->timeout = about->timeout;
+    slot->retries = about->retries;
+    lp_executor_limit_locked(executor, about->timeout);
     if (parcel->length > LP_SLOT_INLINE) {
         slot->at.parcel = place;
     } else {
@@ -444,7 +449,11 @@ void lp_executor_stop(lp_executor *executor, int signal)
     cancel_pending_locked(executor, LP_CANCELLED);
     set_mode_locked(executor, LP_MODE_STOP);
     lp_lock_leave(&executor->lock);
-    if (executor->kind->kill) executor->kind->kill(executor->self, signal);
+    if (executor->kind->kill) {
+        executor->kind->kill(executor->self, signal);
+    } else {
+        lp_executor_interrupt(executor);
+    }
 }
 
 void lp_executor_break_locked(lp_executor *executor, const char *text)

@@ -42,6 +42,13 @@ typedef struct lp_executor_kind {
     void (*join)(void *self);
     /* Make the workers end now; NULL: they end after what they run. */
     void (*kill)(void *self, int signal);
+    /*
+     * Send worker number the signal of base/stop.h; NULL: it cannot be
+     * stopped. Under the executor's lock, as the next.
+     */
+    void (*stop)(void *self, uint32_t number);
+    /* Worker number is stuck: kill the process, or let the thread be. */
+    void (*abandon)(void *self, uint32_t number);
     /* Run what is queued in the calling thread instead; NULL: by workers. */
     void (*run_queued)(void *self);
     /* All workers have ended and nothing refers to the executor. */
@@ -210,6 +217,9 @@ void lp_executor_cancel_pending(lp_executor *executor);
 void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
                               lp_end end);
 
+/* A thread that was abandoned has come back, and ends. Its arena goes. */
+void lp_executor_abandoned_ended(lp_executor *executor, uint32_t arena);
+
 /*
  * Worker number did not come to life. Others go on without it; if there are
  * none, or if it has work that is its alone, the executor breaks.
@@ -243,6 +253,9 @@ bool lp_task_cancel(lp_task *task);
 
 /* It raised or was lost, by its own doing. */
 bool lp_task_ended_badly(const lp_task *task);
+
+/* Its limit in nanoseconds from its start; 0: none. */
+int64_t lp_task_timeout(const lp_task *task);
 
 /*
  * Which worker runs it or has run it, and in which process: 0 is the host's.

@@ -110,7 +110,16 @@ void lp_executor_retire_arena_locked(lp_executor *executor, uint32_t worker)
     outcomes->retired = true;
     outcomes->blocks = outcomes->pieces + count_tasks_locked(executor, number) +
                        lp_executor_count_pieces_locked(executor, number);
+    /* A thread that is stuck will still write, when it comes back. */
+    if (!executor->is_shared) outcomes->blocks++;
     if (outcomes->blocks == 0) free_arena(executor, outcomes, number);
+}
+
+void lp_executor_unhold_arena_locked(lp_executor *executor, uint32_t arena)
+{
+    lp_outcomes *outcomes = lp_executor_outcomes(executor, arena);
+    if (outcomes && outcomes->retired && --outcomes->blocks == 0)
+        free_arena(executor, outcomes, arena);
 }
 
 void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,

@@ -345,6 +345,8 @@ int lp_executor_new_group(lp_executor *executor, uint32_t *number)
         load->handles = NULL;
         load->items_length = load->head_length = 0;
         load->form = LP_FORM_MESSAGES;
+        load->timeout = 0;
+        load->retries = 0;
         executor->live_groups++;
     }
     lp_lock_leave(&executor->lock);
@@ -392,6 +394,7 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
     }
     if (status == LP_OK) {
         atomic_store(&load->count, count);
+        lp_executor_limit_locked(executor, load->timeout);
         atomic_fetch_or(&group->state, LP_QUEUED);
         atomic_store(&group->claimed, 0); /* from now on it can be claimed */
         status = lp_queue_put(&control->queue, number | LP_QUEUE_GROUP);

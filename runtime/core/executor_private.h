@@ -26,6 +26,14 @@ typedef struct lp_outcomes {
     uint32_t next;   /* in the list of free numbers: number + 1 */
 } lp_outcomes;
 
+/* A job that is told to end. */
+typedef struct lp_stopping {
+    uint64_t job; /* 0: none */
+    lp_cause cause;
+    int64_t since;
+    int64_t again; /* when to do more about it */
+} lp_stopping;
+
 struct lp_executor {
     lp_control control;
     lp_memory_files files; /* if its workers are processes */
@@ -62,6 +70,13 @@ struct lp_executor {
     lp_handles *dropped; /* to be released without a lock */
     char *broken;        /* why; NULL if it is not */
     bool abrupt;         /* a worker's death broke it */
+
+    /* See stopping.c. */
+    lp_stopping *stopping; /* of max_workers; NULL before the first */
+    int64_t shortest;      /* limit of the tasks that were accepted; 0: none */
+    bool watched;          /* the supervisor looks at it */
+    uint32_t abandoned;    /* threads that are stuck, and replaced */
+    uint32_t round;        /* of the supervisor's looks; the host's lock */
 };
 
 /* Cut the task off the last future: true if it is to be freed now. */
@@ -136,6 +151,14 @@ void lp_executor_account_locked(lp_executor *executor, uint32_t number,
 void lp_executor_send_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock);
 
+/* A task with a limit, in nanoseconds, was accepted; 0 is none. */
+void lp_executor_limit_locked(lp_executor *executor, int64_t timeout)
+    LP_HOLDS(&executor->lock);
+
+/* Something was accepted and has not ended. */
+bool lp_executor_is_busy_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
 /* Notice what the workers of one executor have posted. */
 void lp_host_collect_from(lp_executor *executor);
 
@@ -148,6 +171,10 @@ int lp_executor_use_arena_locked(lp_executor *executor, uint32_t worker)
 
 /* The writer of an arena has died: it goes when all is read. */
 void lp_executor_retire_arena_locked(lp_executor *executor, uint32_t worker)
+    LP_HOLDS(&executor->lock);
+
+/* The thread that held a retired arena has come back. */
+void lp_executor_unhold_arena_locked(lp_executor *executor, uint32_t arena)
     LP_HOLDS(&executor->lock);
 
 /* The arena of a number that a worker wrote; NULL if there is none. */

@@ -25,6 +25,11 @@ static uint64_t outstanding_locked(lp_executor *executor)
     return left > 0 ? (uint64_t)left : 0;
 }
 
+bool lp_executor_is_busy_locked(lp_executor *executor)
+{
+    return outstanding_locked(executor) > 0;
+}
+
 int lp_executor_start_locked(lp_executor *executor, uint32_t number)
 {
     lp_control *control = &executor->control;
@@ -138,6 +143,16 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
         lp_executor_empty_queue_locked(executor);
     lp_lock_leave(&executor->lock);
     lp_bell_ring(host->bell); /* for who waits, and for who reaps */
+}
+
+void lp_executor_abandoned_ended(lp_executor *executor, uint32_t arena)
+{
+    lp_host *host = executor->host;
+    lp_lock_enter(&executor->lock);
+    lp_executor_unhold_arena_locked(executor, arena);
+    executor->abandoned--;
+    lp_lock_leave(&executor->lock);
+    lp_bell_ring(host->bell);
 }
 
 void lp_executor_start_failed(lp_executor *executor, uint32_t number,

@@ -75,6 +75,7 @@ void lp_group_items(const lp_load *load, lp_arena *parcels, lp_items *items)
         .form = load->form,
         .count = count,
         .assigns = load->assigns != 0,
+        .retries = load->retries,
         .handles = load->handles,
         .index = (const uint64_t *)(const void *)block,
         .items = block + index * sizeof(uint64_t),

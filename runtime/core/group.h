@@ -63,6 +63,8 @@ typedef struct lp_load {
     uint64_t serial;     /* of the map, so that its function is decoded once */
     uint32_t form;       /* of the items */
     uint32_t assigns;    /* decode the function anew for each item */
+    int64_t timeout;     /* nanoseconds for each item; 0: none */
+    uint32_t retries;    /* of each item */
     lp_handles *handles; /* of head and items; owned; NULL if there are none */
     /*
      * In the host's arena, one block: where every LP_GROUP_STRIDE-th item
@@ -84,6 +86,7 @@ typedef struct lp_items {
     uint32_t form;
     uint32_t count;
     bool assigns;
+    uint32_t retries;
     const lp_handles *handles;
     const uint64_t *index;
     const uint8_t *items;

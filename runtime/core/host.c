@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "core/executor_private.h"
 #include "core/mailbox.h"
+#include "core/stopping.h"
 
 #include <sched.h>
 
@@ -16,6 +17,39 @@ static int make_bell(lp_host *host)
     int status = lp_shm_create(&host->bell_file, "lpool bell", sizeof(lp_bell));
     if (status == LP_OK) host->bell = (lp_bell *)(void *)host->bell_file.base;
     return status;
+}
+
+/* The next executor of this round that is to be looked at, retained. */
+static lp_executor *next_watched(lp_host *host, uint32_t round)
+{
+    lp_executor *found = NULL;
+    lp_lock_enter(&host->lock);
+    for (lp_list *node = host->executors.next;
+         node != &host->executors && !found; node = node->next) {
+        lp_executor *executor = LP_LIST_ENTRY(node, lp_executor, in_host);
+        if (executor->round == round) continue;
+        executor->round = round;
+        if (lp_executor_is_watched(executor)) found = executor;
+    }
+    if (found) lp_executor_retain(found);
+    lp_lock_leave(&host->lock);
+    return found;
+}
+
+/* For the supervisor: look at all that has limits. */
+static int64_t look_at_limits(void *argument)
+{
+    lp_host *host = argument;
+    lp_executor *executor;
+    int64_t next = LP_NEVER;
+    uint32_t round = ++host->round;
+    while ((executor = next_watched(host, round)) != NULL) {
+        int64_t until = lp_executor_look(executor);
+        lp_executor_release(executor);
+        if (until != LP_NEVER && (next == LP_NEVER || until < next))
+            next = until;
+    }
+    return next;
 }
 
 int lp_host_renew(lp_host *host)
@@ -43,7 +77,7 @@ int lp_host_init(lp_host *host)
         lp_shm_clear(&host->bell_file);
         return LP_NOMEM;
     }
-    lp_supervisor_init(&host->supervisor);
+    lp_supervisor_init(&host->supervisor, look_at_limits, host);
     lp_lock_init(&host->lock, LP_RANK_HOST);
     lp_lock_init(&host->waiters, LP_RANK_WAITERS);
     return LP_OK;

@@ -23,6 +23,7 @@ typedef struct lp_host {
     lp_shm bell_file; /* of that page */
     lp_library *library;
     lp_supervisor supervisor;
+    uint32_t round; /* of its looks at limits; its own */
 
     lp_lock lock; /* guards the two lists below */
     lp_list executors;

@@ -79,6 +79,9 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     lp_slot *slot = slot_of(new);
     slot->length = 0;
     slot->handles = NULL;
+    slot->timeout = 0;
+    slot->retries = 0;
+    slot->serial = new->serial;
     lp_cell *cell = lp_task_cell(new);
     cell->length = 0;
     cell->worker = 0;
@@ -209,6 +212,11 @@ const uint8_t *lp_task_outcome(const lp_task *task, size_t *length)
     lp_outcomes *outcomes = lp_executor_outcomes(task->executor, cell->arena);
     if (!outcomes) return NULL;
     return lp_arena_check(outcomes->arena, cell->at.outcome, size);
+}
+
+int64_t lp_task_timeout(const lp_task *task)
+{
+    return slot_of(task)->timeout;
 }
 
 bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid)

@@ -135,6 +135,66 @@ void lp_worker_count_ended(lp_worker *worker, uint64_t count)
                           memory_order_release);
 }
 
+/* ---- jobs ---- */
+
+void lp_worker_begin_job(lp_worker *worker, uint64_t job, int64_t timeout)
+{
+    lp_record *record = worker->record;
+    if (timeout > 0) atomic_store(&record->deadline, lp_clock_after(timeout));
+    atomic_store_explicit(&record->job.job, job, memory_order_release);
+}
+
+lp_job_end lp_worker_end_job(lp_worker *worker, uint64_t job, int64_t timeout)
+{
+    lp_record *record = worker->record;
+    uint64_t found = job;
+    if (!atomic_compare_exchange_strong(&record->job.job, &found, 0)) {
+        if (found != (job | LP_JOB_STOPPED) ||
+            !atomic_compare_exchange_strong(&record->job.job, &found, 0)) {
+            worker->abandoned = true;
+            return LP_JOB_ABANDONED;
+        }
+        worker->kind->recover(worker->self);
+        if (timeout > 0) atomic_store(&record->deadline, 0);
+        return LP_JOB_WAS_STOPPED;
+    }
+    if (timeout > 0) atomic_store(&record->deadline, 0);
+    return LP_JOB_ENDED;
+}
+
+/* What a stopped job comes to. */
+static void stop_outcome(const lp_worker *worker, lp_reason *reason,
+                         lp_outcome *outcome)
+{
+    uint32_t cause = atomic_load(&worker->record->job.cause);
+    if (outcome->place) lp_arena_drop(worker->outcomes, outcome->place);
+    *reason = (lp_reason){.cause = LP_CAUSE_TIMEOUT, .pid = worker->pid};
+    *outcome = (lp_outcome){.phase = LP_CANCELLED};
+    if (cause == LP_CAUSE_INTERRUPT) return;
+    outcome->phase = LP_LOST;
+    outcome->bytes = (const uint8_t *)reason;
+    outcome->length = sizeof(*reason);
+}
+
+/* Execute, again if that fails and may be tried again. */
+static lp_job_end execute(lp_worker *worker, const lp_slot *slot,
+                          const lp_job *job, lp_reason *reason,
+                          lp_outcome *outcome)
+{
+    for (uint32_t attempt = 0;; attempt++) {
+        atomic_store_explicit(&worker->record->attempts, attempt,
+                              memory_order_relaxed);
+        lp_worker_begin_job(worker, slot->serial, slot->timeout);
+        worker->kind->execute(worker->self, job, outcome);
+        lp_job_end end = lp_worker_end_job(worker, slot->serial, slot->timeout);
+        if (end == LP_JOB_WAS_STOPPED) stop_outcome(worker, reason, outcome);
+        if (end != LP_JOB_ENDED || outcome->phase != LP_RAISED ||
+            attempt >= slot->retries)
+            return end;
+        if (outcome->place) lp_arena_drop(worker->outcomes, outcome->place);
+    }
+}
+
 /*
  * Run a task that the worker has claimed. Its record says so since before
  * the claim.
@@ -146,6 +206,7 @@ static void run_task(lp_worker *worker, uint32_t number)
     const lp_slot *slot = lp_table_at(&control->slots, number);
     lp_cell *cell = cell_at(control, number);
     lp_outcome outcome = {.phase = LP_FINISHED};
+    lp_reason reason;
     lp_job job = {.bytes = slot->at.bytes,
                   .length = slot->length,
                   .handles = slot->handles,
@@ -154,7 +215,8 @@ static void run_task(lp_worker *worker, uint32_t number)
         job.bytes = lp_arena_at(control->parcels, slot->at.parcel);
 
     lp_worker_point(worker, "claimed");
-    worker->kind->execute(worker->self, &job, &outcome);
+    if (execute(worker, slot, &job, &reason, &outcome) == LP_JOB_ABANDONED)
+        return;
     lp_worker_point(worker, "executed");
     lp_phase phase = store_outcome(worker, cell, &outcome);
     lp_worker_point(worker, "stored");
@@ -238,13 +300,14 @@ static void run_batch(lp_worker *worker)
 {
     lp_record *record = worker->record;
     uint32_t taken = atomic_load_explicit(&record->taken, memory_order_relaxed);
-    for (uint32_t i = 0; i < taken; i++) {
+    for (uint32_t i = 0; i < taken && !worker->abandoned; i++) {
         claim_and_run(
             worker,
             atomic_load_explicit(&record->batch[i], memory_order_relaxed),
             begin_next);
     }
-    atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
+    if (!worker->abandoned)
+        atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
 }
 
 /* Take from the queue and run; false if it was empty. */
@@ -405,7 +468,9 @@ lp_end lp_worker_run(lp_worker *worker)
         if (atomic_load(&control->layout->mode) == LP_MODE_STOP)
             return LP_END_STOPPED;
         if (worker->left == 0) return LP_END_RETIRED;
-        if (serve(worker)) {
+        bool served = serve(worker);
+        if (worker->abandoned) return LP_END_ABANDONED;
+        if (served) {
             naps = 0;
             continue;
         }

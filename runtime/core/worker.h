@@ -11,6 +11,8 @@
 #define LP_CORE_WORKER_H
 
 #include "base/progress.h"
+#include "base/reason.h"
+#include "base/stop.h"
 #include "core/group.h"
 #include "core/idle.h"
 #include "core/queue.h"
@@ -56,6 +58,9 @@ typedef struct lp_record {
     _Atomic uint32_t hoards;     /* counted among those who hoard */
     _Atomic uint32_t stage;      /* lp_stage */
     _Atomic int32_t pid;         /* of the worker's process; 0: the host's */
+    lp_job_words job;          /* what it runs, for whoever wants it stopped */
+    _Atomic uint32_t attempts; /* runs of the job that failed */
+    _Atomic int64_t deadline;  /* of the job; 0: none */
     /* The piece in the making: its group + 1 (0: none), its items. */
     _Atomic uint32_t piece_group;
     _Atomic uint32_t piece_first;
@@ -155,6 +160,8 @@ typedef struct lp_worker_kind {
                         lp_progress *progress);
     void (*run_items)(void *self, uint32_t count);
     void (*end_items)(void *self, lp_items_outcome *outcome);
+    /* The job that just ended was stopped: be ready for the next. */
+    void (*recover)(void *self);
 } lp_worker_kind;
 
 typedef struct lp_worker {
@@ -170,17 +177,20 @@ typedef struct lp_worker {
     uint64_t left;    /* tasks until it retires; UINT64_MAX: never */
     uint64_t average; /* nanoseconds a task, lately */
     int64_t now;      /* the clock when the last task ended */
+    uint64_t jobs;    /* of items, so far */
+    bool abandoned;   /* somebody else has ended its job, and taken its place */
 } lp_worker;
 
 /* Prepare a worker for control's record number; the caller fills the rest. */
 void lp_worker_init(lp_worker *worker, lp_control *control, uint32_t number);
 
 typedef enum lp_end {
-    LP_END_DRAINED, /* nothing is left, and nothing will come */
-    LP_END_STOPPED, /* it was told to stop */
-    LP_END_RETIRED, /* it has run as many tasks as it may */
-    LP_END_BROKEN,  /* it could not begin */
-    LP_END_LOST,    /* it died */
+    LP_END_DRAINED,   /* nothing is left, and nothing will come */
+    LP_END_STOPPED,   /* it was told to stop */
+    LP_END_RETIRED,   /* it has run as many tasks as it may */
+    LP_END_BROKEN,    /* it could not begin */
+    LP_END_LOST,      /* it died */
+    LP_END_ABANDONED, /* its place was taken while it was stuck */
 } lp_end;
 
 /* Serve until there is a reason to end. */
@@ -188,6 +198,22 @@ lp_end lp_worker_run(lp_worker *worker);
 
 /* Serve until nothing is queued, without sleeping: for the serial kind. */
 void lp_worker_run_queued(lp_worker *worker);
+
+typedef enum lp_job_end {
+    LP_JOB_ENDED,
+    LP_JOB_WAS_STOPPED,
+    LP_JOB_ABANDONED, /* by the host: nothing of the record is ours any more */
+} lp_job_end;
+
+/* Between these two a job can be stopped; for worker.c and worker_items.c. */
+void lp_worker_begin_job(lp_worker *worker, uint64_t job, int64_t timeout);
+lp_job_end lp_worker_end_job(lp_worker *worker, uint64_t job, int64_t timeout);
+
+/* Items are jobs too: with numbers from here on. */
+#define LP_JOB_ITEMS ((uint64_t)1 << 40)
+
+/* The word of a job that the host has ended. */
+#define LP_JOB_GIVEN_UP ((uint64_t)1 << 62)
 
 /*
  * For tests: a debug build that was told to, by LPOOL_TEST_DIE in the

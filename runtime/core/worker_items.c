@@ -159,8 +159,11 @@ static void run_items(lp_worker *worker)
 
     for (;;) {
         if (piece_count == 0) announce_piece(worker, number);
-        count = next_items(worker, step_size(group, piece_count, now - started),
-                           &first);
+        /* Those with a limit are watched one by one. */
+        uint32_t want = load->timeout > 0
+                            ? 1
+                            : step_size(group, piece_count, now - started);
+        count = next_items(worker, want, &first);
         if (count == 0) break;
         if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
             if (piece_count > 0)
@@ -177,11 +180,16 @@ static void run_items(lp_worker *worker)
                                       worker->mortal ? &worker->record->progress
                                                      : NULL);
         }
+        uint64_t number_of_job = LP_JOB_ITEMS + ++worker->jobs;
+        lp_worker_begin_job(worker, number_of_job, load->timeout);
         worker->kind->run_items(worker->self, count);
+        if (lp_worker_end_job(worker, number_of_job, load->timeout) ==
+            LP_JOB_ABANDONED)
+            return;
         piece_count += count;
         now = lp_clock_now();
         set_cost(group, now - started, piece_count);
-        if (now - started > PIECE_NANOSECONDS) {
+        if (now - started > PIECE_NANOSECONDS || load->timeout > 0) {
             hand_in_piece(worker, group, piece_first, piece_count);
             piece_count = 0;
             started = now;
@@ -206,6 +214,7 @@ static void own_items(lp_worker *worker, uint64_t items)
     if (count > 1 || lp_queue_length(&worker->control->queue) > 0)
         lp_idle_wake_one(&worker->control->words->idle);
     run_items(worker);
+    if (worker->abandoned) return;
     if (count > 1) lp_worker_hoard(worker, false);
     if (worker->left != UINT64_MAX)
         worker->left -= count < worker->left ? count : worker->left;
@@ -219,7 +228,8 @@ bool lp_worker_items_resume(lp_worker *worker)
     if (lp_claim_end(items) - lp_claim_next(items) > 1)
         lp_worker_hoard(worker, true);
     run_items(worker);
-    if (atomic_load(&worker->record->hoards)) lp_worker_hoard(worker, false);
+    if (!worker->abandoned && atomic_load(&worker->record->hoards))
+        lp_worker_hoard(worker, false);
     return true;
 }
 

@@ -157,6 +157,7 @@ typedef struct lpool_executor_config {
     lpool_kind kind;
     unsigned max_workers;    /* 0: the kind's default */
     const char *name_prefix; /* NULL: such as ThreadPoolExecutor-<n> */
+    int64_t timeout; /* of each task from its start, nanoseconds; 0: none */
     bool breaks; /* processes: the death of one worker breaks the executor */
     uint64_t max_tasks;         /* of a worker before it is replaced; 0: any */
     const char *const *preload; /* modules that each worker requires */
@@ -263,6 +264,12 @@ LPOOL_API lpool_state lpool_future_state(const lpool_future *future);
 LPOOL_API bool lpool_future_cancel(lpool_future *future);
 
 /*
+ * Cancel it if it is pending; if it is running, stop it: true unless it had
+ * ended. Returns at once. Any thread.
+ */
+LPOOL_API bool lpool_future_interrupt(lpool_future *future);
+
+/*
  * Wait for its end. 0, LPOOL_ETIMEOUT, or LPOOL_EINTERRUPTED. [-0, +0, e]
  */
 LPOOL_API int lpool_future_wait(lua_State *L, lpool_future *future,
@@ -340,6 +347,7 @@ typedef struct lpool_map_config {
     size_t size;    /* sizeof(lpool_map_config) */
     unsigned chunk; /* items a worker takes at a time; 0: by their cost */
     bool ordered;   /* results in the order of the items */
+    lpool_task_options options; /* of each item; the label is not kept */
 } lpool_map_config;
 
 /*

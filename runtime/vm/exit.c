@@ -1,24 +1,39 @@
 /*
- * exit.c - os.exit in a worker: the task ends, and the program does not.
+ * exit.c - tasks that end before they are done: by os.exit, or because they
+ * are stopped from outside.
  *
- * The error that os.exit raises must not be stopped by a pcall on its way,
- * so a debug hook raises it again at each instruction. Hooks belong to one
- * coroutine; those that wait for the one that called os.exit get theirs when
- * they are resumed, which is why resume and wrap are watched.
+ * The error that ends them must not be caught by a pcall on its way, so a
+ * debug hook raises it again at each instruction. Hooks belong to one
+ * coroutine. The one that runs is armed; those that wait for it get their
+ * hook when they are resumed, which is why resume and wrap are watched.
  */
 #include "vm/vm.h"
 
 #include <stdlib.h>
 
-static int raise_exit(lua_State *L)
+static int raise_end(lua_State *L, const lp_state *state)
 {
-    return luaL_error(L, "os.exit was called");
+    return luaL_error(L, state->exited ? "os.exit was called"
+                                       : "the task was stopped");
 }
 
-static void exit_hook(lua_State *L, lua_Debug *event)
+static void end_hook(lua_State *L, lua_Debug *event)
 {
     (void)event;
-    raise_exit(L);
+    raise_end(L, lp_state_of(L));
+}
+
+/* From a signal handler, which Lua allows. */
+static void arm(void *current)
+{
+    lua_sethook(current, end_hook, LUA_MASKCOUNT, 1);
+}
+
+void lp_stop_open(lp_state *state)
+{
+    if (!state->stop) return;
+    state->stop->arm = arm;
+    state->stop->current = state->L;
 }
 
 static lp_state *state_upvalue(lua_State *L)
@@ -27,10 +42,10 @@ static lp_state *state_upvalue(lua_State *L)
 }
 
 /* From here on the coroutine L does nothing but unwind. */
-static int unwind(lua_State *L)
+static int unwind(lua_State *L, const lp_state *state)
 {
-    lua_sethook(L, exit_hook, LUA_MASKCOUNT, 1);
-    return raise_exit(L);
+    lua_sethook(L, end_hook, LUA_MASKCOUNT, 1);
+    return raise_end(L, state);
 }
 
 /* os.exit([code]) */
@@ -43,17 +58,34 @@ static int exit_task(lua_State *L)
         state->exit_code = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
     }
     state->exited = state->has_exited = true;
-    lua_sethook(state->L, exit_hook, LUA_MASKCOUNT, 1);
-    return unwind(L);
+    lua_sethook(state->L, end_hook, LUA_MASKCOUNT, 1);
+    return unwind(L, state);
+}
+
+/* The coroutine that upvalue 2 will resume; NULL if that is an error. */
+static lua_State *resumed(lua_State *L)
+{
+    /* What wrap returned has it as its upvalue. */
+    if (!lua_getupvalue(L, lua_upvalueindex(2), 1)) return lua_tothread(L, 1);
+    lua_State *coroutine = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    return coroutine;
 }
 
 /* coroutine.resume, or what wrap returned: upvalue 2 is the original. */
 static int watched_resume(lua_State *L)
 {
+    lp_state *state = state_upvalue(L);
+    lp_stop *stop = state->stop;
+    lua_State *coroutine = stop ? resumed(L) : NULL;
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_insert(L, 1);
+    if (coroutine) stop->current = coroutine;
+    /* Stopped just now, when this one was no longer, or not yet, current. */
+    if (coroutine && lp_stop_is_set(stop)) arm(coroutine);
     int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-    if (state_upvalue(L)->exited) return unwind(L);
+    if (coroutine) stop->current = L;
+    if (state->exited || lp_stop_is_set(stop)) return unwind(L, state);
     return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 

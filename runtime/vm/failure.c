@@ -101,6 +101,11 @@ lp_ending lp_failure_encode(lp_state *state, int status, lp_buffer *out)
 {
     lua_State *L = state->L;
     size_t before = out->length;
+    if (lp_stop_is_set(state->stop)) {
+        lua_pop(L, 1);
+        lp_cause cause = (lp_cause)atomic_load(&state->stop->words->cause);
+        return lp_failure_reason(state, cause, 0, "", out);
+    }
     if (state->exited) {
         lua_pop(L, 1);
         lua_sethook(L, NULL, 0, 0);

@@ -205,6 +205,7 @@ int lp_items_body(lua_State *L)
     while (state->next < state->end) {
         /* Past the item first: whatever fails below, the next one follows. */
         lp_reader message = {0};
+        state->item = state->cursor;
         if (state->source.form == LP_ITEMS_MESSAGES) message = next_item(state);
         if (state->source.assigns) {
             push_function(L, state);
@@ -259,6 +260,7 @@ void lp_items_begin(lp_state *state, const lp_items_source *source,
 void lp_items_run(lp_state *state, uint32_t count)
 {
     lua_State *L = state->L;
+    uint32_t attempts = 0;
     state->end = state->next + count;
     while (state->next < state->end) {
         lua_pushvalue(L, LP_AT_ITEMS);
@@ -266,6 +268,15 @@ void lp_items_run(lp_state *state, uint32_t count)
         lua_pushvalue(L, LP_AT_FUNCTION);
         int status = lua_pcall(L, 2, 0, LP_AT_HANDLER);
         if (status == LUA_OK) continue;
+        if (state->failed_item != state->next) attempts = 0;
+        state->failed_item = state->next;
+        if (attempts++ < state->source.retries && !state->exited &&
+            !lp_stop_is_set(state->stop)) {
+            lua_pop(L, 1);
+            state->results.length = state->whole;
+            state->cursor = state->item; /* once more */
+            continue;
+        }
         add_failure(state, status);
         state->next++;
         note_progress(state);

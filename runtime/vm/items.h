@@ -23,6 +23,7 @@ typedef struct lp_items_source {
     uint64_t serial; /* of the map: the function is kept for the next */
     uint32_t form;
     bool assigns;        /* decode the function for each item */
+    uint32_t retries;    /* runs of an item after one that failed */
     const uint8_t *head; /* the function: a message */
     size_t head_length;
     const uint8_t *items;

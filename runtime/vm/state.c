@@ -63,6 +63,8 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     lua_State *L = state->L;
     state->traceback = LUA_NOREF;
     state->buffer.memory = config->outcomes;
+    state->stop = config->stop;
+    lp_stop_open(state);
     lua_pushcfunction(L, open_body);
     lua_pushlightuserdata(L, (void *)(uintptr_t)config);
     lua_pushlightuserdata(L, state);
@@ -90,6 +92,12 @@ void lp_state_close(lp_state *state)
     lp_buffer_clear(&state->buffer);
     lp_buffer_clear(&state->results);
     lp_free(state);
+}
+
+void lp_state_recover(lp_state *state)
+{
+    lua_sethook(state->L, NULL, 0, 0);
+    lua_settop(state->L, LP_AT_TOP);
 }
 
 /* Argument: the seed. */

@@ -24,6 +24,7 @@ typedef struct lp_state_config {
     void (*open)(struct lua_State *L, void *context);
     void *context;
     const lp_memory *outcomes; /* where large outcomes go; NULL: the heap */
+    struct lp_stop *stop; /* how others stop what it runs; NULL: not at all */
 } lp_state_config;
 
 /*
@@ -36,6 +37,12 @@ int lp_state_open(const lp_state_config *config, lp_state **state, char *text,
 
 /* Runs the state's finalizers. NULL is allowed. */
 void lp_state_close(lp_state *state);
+
+/*
+ * What it ran was stopped, and has ended: be ready for the next. Owner
+ * thread, once no signal can be about it any more.
+ */
+void lp_state_recover(lp_state *state);
 
 /* Let the state's random numbers begin anew. */
 void lp_state_seed(lp_state *state, uint64_t seed);

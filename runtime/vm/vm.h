@@ -8,6 +8,7 @@
 #ifndef LP_VM_VM_H
 #define LP_VM_VM_H
 
+#include "base/stop.h"
 #include "codec/codec.h"
 #include "vm/items.h"
 
@@ -29,10 +30,13 @@ struct lp_state {
     char text[512];   /* what went wrong, for people */
     bool exited;      /* os.exit was called in this call */
     bool has_exited;  /* or in one before */
+    lp_stop *stop;    /* how others stop it; NULL: they cannot */
     int exit_code;
     int traceback; /* reference of the last error's traceback */
 
     lp_items_source source; /* of the items in progress */
+    const uint8_t *item;    /* the item in progress */
+    uint32_t failed_item;   /* the number of the last that failed */
     const uint8_t *cursor;  /* the next item of it */
     uint32_t first;         /* number of the first item since begin */
     uint32_t next;          /* that of the next */
@@ -45,6 +49,9 @@ struct lp_state {
 };
 
 /* exit.c */
+
+/* Let what runs in the state be stopped from outside, if it can be. */
+void lp_stop_open(lp_state *state);
 
 /* Make os.exit end the task, whatever coroutine it is in. [-0, +0, e] */
 void lp_exit_open(lua_State *L, lp_state *state);

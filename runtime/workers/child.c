@@ -41,6 +41,7 @@ int lp_cradle_open(lp_cradle *cradle, char *text, size_t size)
 {
     /* Children write here; it is not touched before. */
     (void)setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER);
+    cradle->identity.stop = &cradle->stop;
     return lp_setup_open(&cradle->setup, &cradle->identity, &cradle->state,
                          text, size);
 }
@@ -154,7 +155,14 @@ static void end_items(void *context, lp_items_outcome *outcome)
     lp_state_worker_kind.end_items(self->cradle->state, outcome);
 }
 
+static void recover(void *context)
+{
+    child *self = context;
+    lp_state_recover(self->cradle->state);
+}
+
 static const lp_worker_kind kind = {
+    .recover = recover,
     .execute = execute,
     .begin_items = begin_items,
     .run_items = run_items,
@@ -236,6 +244,9 @@ static int begin(child *self, const lp_child_request *request, const int *fds)
     snprintf(identity->name, sizeof(identity->name), "%s", request->name);
     lp_thread_set_name(identity->name);
     cradle->begun(cradle->context, request->depth, request->seed);
+    cradle->stop.words = &self->loop.record->job;
+    lp_stop_install();
+    lp_stop_adopt(&cradle->stop);
     return LP_OK;
 }
 

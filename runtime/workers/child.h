@@ -58,6 +58,7 @@ typedef struct lp_cradle {
     lp_setup setup;
     lp_identity identity; /* of the state; a child fills it in */
     lp_state *state;
+    lp_stop stop; /* of what the state runs; without words in the zygote */
     /* A child has its depth and a seed now. */
     void (*begun)(void *context, uint32_t depth, uint64_t seed);
     /* Its state is closed: finish what its tasks have begun. */

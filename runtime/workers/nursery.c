@@ -14,12 +14,17 @@
 #include <errno.h>
 #include <signal.h>
 
+/* A zygote that ends so often before it has a child is of no use. */
+#define MOST_LOSSES 3u
+
 struct lp_mother {
     lp_list in_nursery;
     lp_nursery *nursery;
     lp_zygote *zygote; /* NULL: gone */
+    uint64_t ticket;   /* by which the host's zygote knows it */
     lp_watch watch;
-    bool released; /* nobody wants its children any more */
+    bool released;   /* nobody wants its children any more */
+    uint32_t losses; /* supervisor only: zygotes lost, in a row, childless */
     void (*ready)(void *context, const char *text);
     void *context;
 };
@@ -87,6 +92,7 @@ static void on_forked(void *context, uint64_t ticket, pid_t pid, int error)
     lp_child *child = find_child(mother->nursery, ticket, error != 0);
     if (!child) return;
     child->pid = pid;
+    mother->losses = 0;
     child->born(child, error);
 }
 
@@ -106,20 +112,35 @@ static void on_ready(void *context, const char *text)
     if (ready && !mother->released) ready(mother->context, text);
 }
 
-/* Take a child of a mother that is gone. */
-static lp_child *take_orphan(lp_mother *mother)
+/* Move the children of a mother that is gone to a list of their own. */
+static void take_orphans_locked(lp_mother *mother, lp_list *orphans)
+    LP_HOLDS(&mother->nursery->lock)
 {
     lp_nursery *nursery = mother->nursery;
-    lp_child *found = NULL;
-    lp_lock_enter(&nursery->lock);
-    for (lp_list *node = nursery->children.next;
-         node != &nursery->children && !found; node = node->next) {
+    lp_list *next;
+    for (lp_list *node = nursery->children.next; node != &nursery->children;
+         node = next) {
+        next = node->next;
         lp_child *child = LP_LIST_ENTRY(node, lp_child, in_nursery);
-        if (child->mother == mother) found = child;
+        if (child->mother != mother) continue;
+        lp_list_remove(node);
+        lp_list_append(orphans, node);
     }
-    if (found) lp_list_remove(&found->in_nursery);
-    lp_lock_leave(&nursery->lock);
-    return found;
+}
+
+/* Tell each of them; new children may be born meanwhile. */
+static void tell_orphans(lp_list *orphans, bool greeted)
+{
+    while (!lp_list_is_empty(orphans)) {
+        lp_child *child = LP_LIST_ENTRY(orphans->next, lp_child, in_nursery);
+        lp_list_remove(&child->in_nursery);
+        if (!greeted) {
+            child->born(child, ENOEXEC);
+            continue;
+        }
+        if (child->pid == 0) child->born(child, 0);
+        child->died(child, SIGKILL);
+    }
 }
 
 /* The zygote has ended, and its children with it. */
@@ -129,9 +150,13 @@ static void lose_mother(lp_mother *mother)
     lp_supervisor_forget(&nursery->host->supervisor, &mother->watch);
     lp_lock_enter(&nursery->lock);
     lp_zygote *zygote = mother->zygote;
-    bool greeted = lp_zygote_has_greeted(zygote);
+    bool greeted =
+        lp_zygote_has_greeted(zygote) && ++mother->losses < MOST_LOSSES;
     mother->zygote = NULL;
     bool released = mother->released;
+    lp_list orphans;
+    lp_list_init(&orphans);
+    take_orphans_locked(mother, &orphans);
     if (released) lp_list_remove(&mother->in_nursery);
     lp_lock_leave(&nursery->lock);
     lp_zygote_free(zygote);
@@ -142,17 +167,11 @@ static void lose_mother(lp_mother *mother)
     if (mother->ready) {
         void (*ready)(void *, const char *) = mother->ready;
         mother->ready = NULL;
-        ready(mother->context, "the process that loads them has ended");
+        ready(mother->context,
+              "preload failed, the pool is not usable any more: the process "
+              "that loads the modules has ended");
     }
-    lp_child *child;
-    while ((child = take_orphan(mother)) != NULL) {
-        if (!greeted) {
-            child->born(child, ENOEXEC);
-            continue;
-        }
-        if (child->pid == 0) child->born(child, 0);
-        child->died(child, SIGKILL);
-    }
+    tell_orphans(&orphans, greeted);
 }
 
 /* Supervisor: a zygote says something. */
@@ -211,9 +230,10 @@ int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
     mother->context = context;
     lp_lock_enter(&nursery->lock);
     int status = warm_locked(nursery);
+    mother->ticket = ++nursery->tickets;
     if (status == LP_OK)
-        status = lp_zygote_split(nursery->own.zygote, bytes, length,
-                                 &mother->zygote);
+        status = lp_zygote_split(nursery->own.zygote, mother->ticket, bytes,
+                                 length, &mother->zygote);
     if (status == LP_OK) {
         status = watch_mother(mother);
         if (status != LP_OK) lp_zygote_free(mother->zygote);
@@ -226,6 +246,19 @@ int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
     }
     *out = mother;
     return LP_OK;
+}
+
+void lp_nursery_abort(lp_nursery *nursery, const void *context)
+{
+    lp_lock_enter(&nursery->lock);
+    for (lp_list *node = nursery->mothers.next; node != &nursery->mothers;
+         node = node->next) {
+        const lp_mother *mother = LP_LIST_ENTRY(node, lp_mother, in_nursery);
+        if (mother->zygote && mother->ready && mother->context == context &&
+            nursery->own.zygote)
+            (void)lp_zygote_kill(nursery->own.zygote, mother->ticket, SIGKILL);
+    }
+    lp_lock_leave(&nursery->lock);
 }
 
 void lp_nursery_release(lp_nursery *nursery, lp_mother *mother)
@@ -243,6 +276,14 @@ void lp_nursery_release(lp_nursery *nursery, lp_mother *mother)
     if (gone) lp_free(mother);
 }
 
+bool lp_nursery_is_gone(lp_nursery *nursery, const lp_mother *mother)
+{
+    lp_lock_enter(&nursery->lock);
+    bool gone = !mother->zygote;
+    lp_lock_leave(&nursery->lock);
+    return gone;
+}
+
 int lp_nursery_bear(lp_nursery *nursery, lp_mother *mother, lp_child *child,
                     const void *bytes, size_t length, const int *fds,
                     size_t fd_count)
@@ -251,7 +292,10 @@ int lp_nursery_bear(lp_nursery *nursery, lp_mother *mother, lp_child *child,
     lp_lock_enter(&nursery->lock);
     int status = LP_OK;
     if (mother == &nursery->own) status = warm_locked(nursery);
-    if (status == LP_OK && !mother->zygote) status = LP_SYSTEM;
+    if (status == LP_OK && !mother->zygote) {
+        errno = ECHILD; /* it is gone */
+        status = LP_SYSTEM;
+    }
     if (status == LP_OK) {
         child->mother = mother;
         child->ticket = ++nursery->tickets;

@@ -51,8 +51,17 @@ int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
                        void (*ready)(void *context, const char *text),
                        void *context, lp_mother **mother);
 
+/*
+ * End the preloading, if any is going on whose ready was to be called with
+ * context; ready is called then.
+ */
+void lp_nursery_abort(lp_nursery *nursery, const void *context);
+
 /* No child of it is left or will be wanted. NULL is allowed. */
 void lp_nursery_release(lp_nursery *nursery, lp_mother *mother);
+
+/* Its process has ended; it will have no more children. */
+bool lp_nursery_is_gone(lp_nursery *nursery, const lp_mother *mother);
 
 /* Start the host's zygote if there is none, so that it is there in time. */
 int lp_nursery_warm(lp_nursery *nursery);

@@ -260,7 +260,7 @@ static void died(lp_child *child, int status)
     uint32_t number = worker->number;
     (void)listen_to(worker); /* its last words */
     uint32_t stage = atomic_load(&record_of(worker)->stage);
-    if (stage == LP_STAGE_STARTING) {
+    if (stage == LP_STAGE_STARTING && worker->child.pid != 0) {
         count_stillborn(worker, status);
     } else {
         workers->stillborn = 0;
@@ -338,6 +338,11 @@ static int bear(process_worker *worker, int socket)
 static int start(void *self, uint32_t number)
 {
     lp_process_workers *workers = self;
+    if (workers->mother &&
+        lp_nursery_is_gone(workers->nursery, workers->mother)) {
+        lp_nursery_release(workers->nursery, workers->mother);
+        workers->mother = NULL;
+    }
     if (workers->setup.preload.length > 0 && !workers->mother) {
         int status = preload(workers);
         if (status != LP_OK) return status;
@@ -379,7 +384,40 @@ static bool is_ours(const lp_child *child, void *self)
 static void kill_workers(void *self, int signal)
 {
     lp_process_workers *workers = self;
-    if (signal > 0) lp_nursery_signal(workers->nursery, signal, is_ours, self);
+    if (signal <= 0) return;
+    lp_nursery_abort(workers->nursery, workers);
+    lp_nursery_signal(workers->nursery, signal, is_ours, self);
+}
+
+/* One worker of ours, by its number. */
+typedef struct wanted {
+    const lp_process_workers *workers;
+    uint32_t number;
+} wanted;
+
+static bool is_wanted(const lp_child *child, void *context)
+{
+    const process_worker *worker =
+        (const process_worker *)(const void *)child; /* its first field */
+    const wanted *which = context;
+    return worker->workers == which->workers && worker->number == which->number;
+}
+
+static void signal_worker(lp_process_workers *workers, uint32_t number,
+                          int signal)
+{
+    wanted which = {workers, number};
+    lp_nursery_signal(workers->nursery, signal, is_wanted, &which);
+}
+
+static void stop(void *self, uint32_t number)
+{
+    signal_worker(self, number, lp_stop_signal());
+}
+
+static void abandon(void *self, uint32_t number)
+{
+    signal_worker(self, number, SIGKILL);
 }
 
 static void free_workers(void *self)
@@ -396,5 +434,7 @@ const lp_executor_kind lp_process_kind = {
     .start = start,
     .join = join,
     .kill = kill_workers,
+    .stop = stop,
+    .abandon = abandon,
     .free = free_workers,
 };

@@ -8,14 +8,17 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 struct lp_serial_worker {
     lp_setup setup;
     lp_executor *executor;
     lp_identity identity;
     lp_worker loop;
-    lp_state *state; /* NULL before the first task, and at the end */
-    bool running;    /* a task of it submits to it */
+    lp_state *state;  /* NULL before the first task, and at the end */
+    bool running;     /* a task of it submits to it */
+    lp_thread thread; /* that runs it, while it is running */
+    lp_stop stop;
     bool started;
 };
 
@@ -44,6 +47,8 @@ static int start(void *self, uint32_t number)
         lp_executor_arena(worker->executor, worker->loop.arena);
     worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
     worker->loop.kind = &lp_state_worker_kind;
+    worker->stop.words = &worker->loop.record->job;
+    worker->identity.stop = &worker->stop;
     if (worker->setup.max_tasks > 0)
         worker->loop.left = worker->setup.max_tasks;
     worker->started = true;
@@ -55,6 +60,8 @@ static void run_queued(void *self)
     lp_serial_worker *worker = self;
     if (worker->running) return; /* the outer call runs it */
     worker->running = true;
+    lp_thread_this(&worker->thread);
+    lp_stop *before = lp_stop_adopt(&worker->stop);
     if (!worker->state) {
         char text[LP_BREAK_TEXT + 128];
         if (lp_setup_begin(&worker->setup, &worker->identity, &worker->state,
@@ -63,6 +70,7 @@ static void run_queued(void *self)
         worker->loop.self = worker->state;
     }
     if (worker->state) lp_worker_run_queued(&worker->loop);
+    (void)lp_stop_adopt(before);
     worker->running = false;
 }
 
@@ -79,6 +87,21 @@ static void join(void *self)
                              LP_END_STOPPED);
 }
 
+/* The record says that a task runs, so the thread is in run_queued. */
+static void stop(void *self, uint32_t number)
+{
+    lp_serial_worker *worker = self;
+    (void)number;
+    lp_stop_install();
+    lp_thread_signal(&worker->thread, lp_stop_signal());
+}
+
+/* Nobody can take the caller's place: it is signalled again. */
+static void let_be(void *self, uint32_t number)
+{
+    stop(self, number);
+}
+
 static void free_worker(void *self)
 {
     lp_serial_worker *worker = self;
@@ -90,5 +113,7 @@ const lp_executor_kind lp_serial_kind = {
     .start = start,
     .join = join,
     .run_queued = run_queued,
+    .stop = stop,
+    .abandon = let_be,
     .free = free_worker,
 };

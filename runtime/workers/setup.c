@@ -28,6 +28,7 @@ void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
 {
     lp_host *host = lp_executor_host(executor);
     identity->host = host;
+    identity->stop = NULL;
     identity->executor = executor;
     identity->seed = setup->seed + 0x9E3779B97F4A7C15u *
                                        (1 + atomic_fetch_add(&host->seed, 1));
@@ -76,6 +77,7 @@ int lp_setup_open(const lp_setup *setup, lp_identity *identity,
     lp_state_config config = setup->state;
     config.context = identity;
     config.outcomes = &identity->outcomes;
+    config.stop = identity->stop;
     int status = lp_state_open(&config, state, text, size);
     if (status == LP_NOMEM) snprintf(text, size, "not enough memory");
     return status;
@@ -157,6 +159,7 @@ static void begin_items(void *self, const lp_items *items, uint32_t first,
         .serial = items->serial,
         .form = items->form,
         .assigns = items->assigns,
+        .retries = items->retries,
         .head = items->head,
         .head_length = items->head_length,
         .items = items->items,
@@ -186,7 +189,13 @@ static void end_items(void *self, lp_items_outcome *outcome)
     outcome->form = (lp_form)form;
 }
 
+static void recover(void *self)
+{
+    lp_state_recover(self);
+}
+
 const lp_worker_kind lp_state_worker_kind = {
+    .recover = recover,
     .execute = execute,
     .begin_items = begin_items,
     .run_items = run_items,

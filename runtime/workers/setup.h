@@ -10,6 +10,7 @@
 #define LP_WORKERS_SETUP_H
 
 #include "base/buffer.h"
+#include "base/stop.h"
 #include "core/executor.h"
 #include "vm/state.h"
 
@@ -26,6 +27,7 @@ typedef struct lp_identity {
     uint64_t seed;  /* of its random numbers */
     char name[LP_NAME_SIZE];
     lp_memory outcomes; /* its arena, for its state's large outcomes */
+    lp_stop *stop;      /* how what it runs is stopped; NULL: not at all */
 } lp_identity;
 
 typedef struct lp_setup {
@@ -35,7 +37,7 @@ typedef struct lp_setup {
     char prefix[LP_NAME_SIZE];
     uint32_t depth;                /* of the workers: see lp_identity */
     uint64_t max_tasks;            /* 0: no limit */
-    int64_t timeout;   /* of each task, nanoseconds; 0: none */
+    int64_t timeout;               /* of each task, nanoseconds; 0: none */
     lp_buffer initializer;         /* a parcel; empty: none */
     lp_buffer finalizer;           /* the same */
     lp_buffer preload;             /* see lp_state_preload; empty: nothing */

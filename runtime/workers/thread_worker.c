@@ -18,9 +18,11 @@ typedef struct thread_worker {
     lp_list in_workers;
     lp_thread_workers *workers;
     lp_thread thread;
+    lp_stop stop;
     lp_identity identity;
     lp_worker loop;
     _Atomic bool ended; /* nothing is left to do but to join it */
+    bool abandoned;     /* guarded by the list's lock: it is stuck */
 } thread_worker;
 
 lp_thread_workers *lp_thread_workers_new(const lp_setup *setup)
@@ -49,15 +51,21 @@ static void *run(void *argument)
     char text[LP_BREAK_TEXT + 128];
 
     lp_thread_set_name(worker->identity.name);
+    lp_stop_adopt(&worker->stop);
     if (lp_setup_begin(setup, &worker->identity, &state, text, sizeof(text)) !=
         LP_OK) {
         lp_executor_break(executor, text);
     } else {
         worker->loop.self = state;
         end = lp_worker_run(&worker->loop);
-        lp_setup_end(setup, &worker->identity, state, true);
+        lp_setup_end(setup, &worker->identity, state, end != LP_END_ABANDONED);
     }
-    lp_executor_worker_ended(executor, worker->identity.number, end);
+    lp_stop_adopt(NULL);
+    if (end == LP_END_ABANDONED) {
+        lp_executor_abandoned_ended(executor, worker->loop.arena);
+    } else {
+        lp_executor_worker_ended(executor, worker->identity.number, end);
+    }
     atomic_store(&worker->ended, true);
     return NULL;
 }
@@ -70,7 +78,9 @@ static thread_worker *take_thread(lp_thread_workers *workers, bool ended)
     for (lp_list *node = workers->threads.next;
          node != &workers->threads && !found; node = node->next) {
         thread_worker *worker = LP_LIST_ENTRY(node, thread_worker, in_workers);
-        if (!ended || atomic_load(&worker->ended)) found = worker;
+        /* Whoever is stuck is not waited for. */
+        if (atomic_load(&worker->ended) || (!ended && !worker->abandoned))
+            found = worker;
     }
     if (found) lp_list_remove(&found->in_workers);
     lp_lock_leave(&workers->lock);
@@ -102,6 +112,8 @@ static int start(void *self, uint32_t number)
     worker->loop.outcomes = lp_executor_arena(executor, worker->loop.arena);
     worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
     worker->loop.kind = &lp_state_worker_kind;
+    worker->stop.words = &worker->loop.record->job;
+    worker->identity.stop = &worker->stop;
     if (workers->setup.max_tasks > 0)
         worker->loop.left = workers->setup.max_tasks;
 
@@ -111,6 +123,40 @@ static int start(void *self, uint32_t number)
     lp_lock_leave(&workers->lock);
     if (status != LP_OK) lp_free(worker);
     return status;
+}
+
+/* Take the thread of worker number, which is at work; the list is locked. */
+static thread_worker *find_locked(lp_thread_workers *workers, uint32_t number)
+    LP_HOLDS(&workers->lock)
+{
+    for (lp_list *node = workers->threads.next; node != &workers->threads;
+         node = node->next) {
+        thread_worker *worker = LP_LIST_ENTRY(node, thread_worker, in_workers);
+        if (worker->identity.number == number && !worker->abandoned &&
+            !atomic_load(&worker->ended))
+            return worker;
+    }
+    return NULL;
+}
+
+static void stop(void *self, uint32_t number)
+{
+    lp_thread_workers *workers = self;
+    lp_stop_install();
+    lp_lock_enter(&workers->lock);
+    thread_worker *worker = find_locked(workers, number);
+    /* It is in the list, so it was not joined, and the signal finds it. */
+    if (worker) lp_thread_signal(&worker->thread, lp_stop_signal());
+    lp_lock_leave(&workers->lock);
+}
+
+static void abandon(void *self, uint32_t number)
+{
+    lp_thread_workers *workers = self;
+    lp_lock_enter(&workers->lock);
+    thread_worker *worker = find_locked(workers, number);
+    if (worker) worker->abandoned = true;
+    lp_lock_leave(&workers->lock);
 }
 
 static void join(void *self)
@@ -129,5 +175,7 @@ static void free_workers(void *self)
 const lp_executor_kind lp_thread_kind = {
     .start = start,
     .join = join,
+    .stop = stop,
+    .abandon = abandon,
     .free = free_workers,
 };

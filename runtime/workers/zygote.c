@@ -160,16 +160,16 @@ int lp_zygote_start(const char *program, const char *const *argv,
     return status;
 }
 
-int lp_zygote_split(lp_zygote *zygote, const void *bytes, size_t length,
-                    lp_zygote **out)
+int lp_zygote_split(lp_zygote *zygote, uint64_t ticket, const void *bytes,
+                    size_t length, lp_zygote **out)
 {
     int peer;
     lp_zygote *created;
     if (length > LP_ZYGOTE_BYTES) return LP_INVALID;
     int status = new_zygote(&created, &peer);
     if (status != LP_OK) return status;
-    lp_zygote_header header = {.type = LP_ZYGOTE_SPLIT,
-                               .length = (uint32_t)length};
+    lp_zygote_header header = {
+        .type = LP_ZYGOTE_SPLIT, .ticket = ticket, .length = (uint32_t)length};
     status =
         lp_zygote_message_send(zygote->socket, &header, bytes, &peer, 1, 0);
     int error = errno;

@@ -37,11 +37,11 @@ int lp_zygote_start(const char *program, const char *const *argv,
 /*
  * Let the zygote fork a second one that preloads bytes, and calls ready when
  * it has; it is asked, read and freed like the first, and before it, with
- * which it ends. At most LP_ZYGOTE_BYTES. 0, LP_NOMEM, LP_CLOSED, LP_INVALID
- * or LP_SYSTEM.
+ * which it ends. The ticket is for lp_zygote_kill. At most LP_ZYGOTE_BYTES. 0,
+ * LP_NOMEM, LP_CLOSED, LP_INVALID or LP_SYSTEM.
  */
-int lp_zygote_split(lp_zygote *zygote, const void *bytes, size_t length,
-                    lp_zygote **out);
+int lp_zygote_split(lp_zygote *zygote, uint64_t ticket, const void *bytes,
+                    size_t length, lp_zygote **out);
 
 /* It has said that it is a zygote of our version. For who reads it. */
 bool lp_zygote_has_greeted(const lp_zygote *zygote);

@@ -47,7 +47,7 @@
 
 typedef struct child {
     pid_t pid;
-    bool is_zygote; /* it has no ticket, and its death is not reported */
+    bool is_zygote; /* its death is not reported */
     uint64_t ticket;
 } child;
 
@@ -295,7 +295,7 @@ static void handle_kill(zygote *z)
     const lp_zygote_header *header = &z->request.header;
     for (size_t i = 0; i < z->child_count; i++) {
         const child *found = &z->children[i];
-        if (!found->is_zygote && found->ticket == header->ticket) {
+        if (found->ticket == header->ticket) {
             (void)kill(found->pid, header->number); /* may be ending already */
             return;
         }
@@ -331,7 +331,7 @@ static void begin_split(zygote *z)
 
 static void handle_split(zygote *z)
 {
-    child fresh = {.is_zygote = true};
+    child fresh = {.is_zygote = true, .ticket = z->request.header.ticket};
     int error = fork_process(z, &fresh.pid);
     if (!error && fresh.pid == 0) {
         begin_split(z);

@@ -92,8 +92,13 @@ static void end_items(void *self, lp_items_outcome *outcome)
     outcome->form = LP_FORM_INTEGERS;
 }
 
+static void recover(void *self)
+{
+    (void)self; /* nothing here is ever stopped */
+}
+
 static const lp_worker_kind adding = {execute, begin_items, run_items,
-                                      end_items};
+                                      end_items, recover};
 
 static void *work(void *argument)
 {
@@ -191,7 +196,7 @@ static void close_host(lp_host *host)
 
 static lp_task *submit(lp_executor *executor, uint8_t byte, size_t length)
 {
-    static const lp_task_about nothing = {NULL, 0, NULL};
+    static const lp_task_about nothing = {.source = NULL};
     lp_buffer parcel;
     lp_task *task = NULL;
     lp_buffer_init(&parcel);
@@ -419,7 +424,8 @@ static void test_stop_ends_every_task(void)
 /* Fail the first, second, third ... allocation of a submit. */
 static void test_submit_without_memory(void)
 {
-    static const lp_task_about about = {"source", 1, "label"};
+    static const lp_task_about about = {
+        .source = "source", .line = 1, .label = "label"};
     size_t live = lp_alloc_live();
     lp_host host;
     CHECK(lp_host_init(&host) == LP_OK);

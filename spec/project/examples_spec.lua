@@ -12,6 +12,7 @@ local documents = {
   ["README.md"] = "",
   ["docs/tutorial.md"] = "",
   ["docs/values.md"] = PRELUDE,
+  ["docs/from-python.md"] = PRELUDE,
   ["docs/reference.md"] = PRELUDE,
 }
 
@@ -97,7 +98,8 @@ describe("the reference", function()
     local wrong = { no_such_option = 1 }
     local ex <close> = lpool.SerialExecutor()
     for _, call in ipairs {
-      { lpool.ThreadPoolExecutor, wrong }, { lpool.SerialExecutor, wrong }, { ex.with, ex, wrong },
+      { lpool.ThreadPoolExecutor, wrong }, { lpool.ProcessPoolExecutor, wrong },
+      { lpool.SerialExecutor, wrong }, { ex.with, ex, wrong },
       { ex.shutdown, ex, wrong }, { ex.map, ex, print, {}, wrong }, { lpool.wait, {}, wrong },
     } do
       for name in options_known(table.unpack(call)) do

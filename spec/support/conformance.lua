@@ -25,6 +25,8 @@ local topics = {
   "shutdown",
   "closing",
   "stopping",
+  "timeouts",
+  "retries",
   "workers",
   "initializers",
   "coroutines",

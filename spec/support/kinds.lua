@@ -7,16 +7,16 @@
 -- * `concurrent` tasks run while the caller goes on, on up to max_workers
 --   workers; so futures can be seen pending and running
 -- * `same_process` tasks run in the process of the caller
--- * `interrupts` running tasks can be stopped; comes with section 5 of the API
+-- * `interrupts` running tasks can be stopped
 -- * `default_name` what a worker's name looks like
 -- * `options` all that the constructor knows
 local lpool = require "lpool"
 
 -- luacheck: push no max line length
 local kinds = {
-  thread = { constructor = "ThreadPoolExecutor", broken = "BrokenThreadPool", concurrent = true, same_process = true, default_name = "^ThreadPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "preload", "thread_name_prefix" } },
-  process = { constructor = "ProcessPoolExecutor", broken = "BrokenProcessPool", concurrent = true, same_process = false, default_name = "^ProcessPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "on_crash", "preload" } },
-  serial = { constructor = "SerialExecutor", broken = "BrokenExecutor", concurrent = false, same_process = true, default_name = ".", options = { "finalizer", "initargs", "initializer" } },
+  thread = { constructor = "ThreadPoolExecutor", broken = "BrokenThreadPool", concurrent = true, interrupts = true, same_process = true, default_name = "^ThreadPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "preload", "thread_name_prefix", "timeout" } },
+  process = { constructor = "ProcessPoolExecutor", broken = "BrokenProcessPool", concurrent = true, interrupts = true, same_process = false, default_name = "^ProcessPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "on_crash", "preload", "timeout" } },
+  serial = { constructor = "SerialExecutor", broken = "BrokenExecutor", concurrent = false, same_process = true, default_name = ".", options = { "finalizer", "initargs", "initializer", "timeout" } },
 }
 -- luacheck: pop
 

@@ -1,0 +1,49 @@
+/* stop.c - the handler. */
+#include "base/stop.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+
+/*
+ * The one thing that must be found without an argument. The model makes sure
+ * that the first look at it, in a handler, allocates nothing.
+ */
+static _Thread_local lp_stop *own __attribute__((tls_model("initial-exec")));
+
+static void handle(int number)
+{
+    lp_stop *stop = own;
+    (void)number;
+    if (!stop) return;
+    uint64_t job = atomic_load(&stop->words->job);
+    uint64_t wanted = atomic_load(&stop->words->wanted);
+    if (wanted == 0 || (job & ~LP_JOB_STOPPED) != wanted) return;
+    if (!(job & LP_JOB_STOPPED) &&
+        !atomic_compare_exchange_strong(&stop->words->job, &job,
+                                        job | LP_JOB_STOPPED))
+        return; /* it was given up in this moment */
+    stop->arm(stop->current);
+    _Atomic uint32_t *parked = atomic_load(&stop->parked);
+    if (parked) atomic_fetch_add(parked, LP_STOP_POKE);
+}
+
+void lp_stop_install(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action)); /* no SA_RESTART: waits end early */
+    action.sa_handler = handle;
+    sigemptyset(&action.sa_mask);
+    (void)sigaction(lp_stop_signal(), &action, NULL); /* cannot fail */
+}
+
+lp_stop *lp_stop_adopt(lp_stop *stop)
+{
+    sigset_t set;
+    lp_stop *before = own;
+    own = stop;
+    sigemptyset(&set);
+    sigaddset(&set, lp_stop_signal());
+    pthread_sigmask(stop ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+    return before;
+}
