@@ -19,6 +19,7 @@
 
 void lpool_executor_config_init(lpool_executor_config *config)
 {
+    if (!config) return;
     *config =
         (lpool_executor_config){.size = sizeof(*config), .kind = LPOOL_THREADS};
 }
@@ -212,6 +213,12 @@ const lp_setup *lp_executor_setup(const lp_executor *executor)
     return lp_executor_self(executor);
 }
 
+static bool kind_is_known(lpool_kind kind)
+{
+    return kind == LPOOL_THREADS || kind == LPOOL_SERIAL ||
+           kind == LPOOL_PROCESSES;
+}
+
 static int collect_setup(lua_State *L)
 {
     lp_setup_clear(lua_touserdata(L, 1));
@@ -221,8 +228,10 @@ static int collect_setup(lua_State *L)
 int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
                         lpool_executor **out)
 {
-    lp_caller *caller = lp_caller_of(L);
-    if (config->size != sizeof(*config)) return LP_INVALID;
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller || !config || !out) return LP_INVALID;
+    if (config->size != sizeof(*config)) return LP_VERSION;
+    if (!kind_is_known(config->kind)) return LP_INVALID;
     lp_host_reap(&caller->pool->host);
     if (config->kind == LPOOL_PROCESSES) {
         int found = lp_pool_find_helper(L, caller->pool);
@@ -248,6 +257,7 @@ int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
 
 void lpool_executor_retain(lpool_executor *executor)
 {
+    if (!executor) return;
     lp_executor_retain(lp_executor_inner(executor));
 }
 
@@ -258,6 +268,7 @@ void lpool_executor_release(lpool_executor *executor)
 
 lpool_kind lpool_executor_kind(const lpool_executor *executor)
 {
+    if (!executor) return (lpool_kind)0;
     const lp_executor *inner = lp_executor_inner(executor);
     if (lp_executor_is_serial(inner)) return LPOOL_SERIAL;
     return lp_executor_is_shared(inner) ? LPOOL_PROCESSES : LPOOL_THREADS;
@@ -272,16 +283,19 @@ const char *lpool_executor_broken_kind(const lpool_executor *executor)
 
 unsigned lpool_executor_max_workers(const lpool_executor *executor)
 {
+    if (!executor) return 0;
     return lp_executor_max_workers(lp_executor_inner(executor));
 }
 
 int lpool_executor_check(lpool_executor *executor)
 {
+    if (!executor) return LP_INVALID;
     return lp_executor_check(lp_executor_inner(executor));
 }
 
 const char *lpool_executor_broken(lpool_executor *executor)
 {
+    if (!executor) return NULL;
     lp_executor *inner = lp_executor_inner(executor);
     if (lp_executor_broke_abruptly(inner))
         return "A child process terminated abruptly, the process pool is not "
@@ -293,6 +307,7 @@ const char *lpool_executor_broken(lpool_executor *executor)
 
 void lpool_executor_shutdown(lpool_executor *executor, unsigned flags)
 {
+    if (!executor) return;
     lp_executor *inner = lp_executor_inner(executor);
     if (flags & (LPOOL_STOP | LPOOL_KILL)) {
         lp_executor_stop(inner, flags & LPOOL_KILL ? SIGKILL : SIGTERM);
@@ -309,7 +324,8 @@ static bool has_ended(void *executor)
 
 int lpool_executor_join(lua_State *L, lpool_executor *executor, int64_t timeout)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller || !executor) return LP_INVALID;
     lp_executor *inner = lp_executor_inner(executor);
     if (caller->identity && caller->identity->executor == inner)
         return LP_INVALID;
@@ -406,10 +422,20 @@ static lp_task_about about_tasks(const lp_executor *executor,
     return about;
 }
 
+/* What was called wrongly leaves nothing of the call on the stack either. */
+static int refuse(lua_State *L, int nargs)
+{
+    if (L && nargs >= 0 && lua_gettop(L) > nargs) lua_settop(L, -nargs - 2);
+    return LP_INVALID;
+}
+
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                  const lpool_task_options *options, lpool_future **future)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!lp_caller_may_use(caller, lp_executor_inner(executor)) || !future ||
+        nargs < 0 || lua_gettop(L) <= nargs)
+        return refuse(L, nargs);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);
@@ -429,7 +455,10 @@ int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
                     const lpool_task_options *options, lpool_future **futures,
                     unsigned *count)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!lp_caller_may_use(caller, lp_executor_inner(executor)) || !futures ||
+        !count || nargs < 0 || lua_gettop(L) <= nargs)
+        return refuse(L, nargs);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);

@@ -24,7 +24,7 @@ static void begun(void *context, uint32_t depth, uint64_t seed)
 
 static void ended(void *pool)
 {
-    lpool_close(pool);
+    (void)lpool_close(pool); /* no state is attached */
 }
 
 static int serve(lpool *pool, int socket)

@@ -21,11 +21,6 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EVERSION == LP_VERSION,
               "public and inner codes agree");
 
-const char *lpool_version(void)
-{
-    return LP_VERSION_TEXT;
-}
-
 const char *lpool_strerror(int status)
 {
     switch ((lp_status)status) {
@@ -68,12 +63,13 @@ static void log_to_stderr(const char *line)
 
 void lpool_config_init(lpool_config *config)
 {
-    *config = (lpool_config){.size = sizeof(*config)};
+    if (config) *config = (lpool_config){.size = sizeof(*config)};
 }
 
 int lpool_open(const lpool_config *config, lpool **out)
 {
-    if (!config || config->size != sizeof(*config) || !out) return LP_INVALID;
+    if (!config || !out) return LP_INVALID;
+    if (config->size != sizeof(*config)) return LP_VERSION;
     lpool *pool = lp_calloc(1, sizeof(*pool));
     if (!pool) return LP_NOMEM;
     int status = lp_host_init(&pool->host);
@@ -107,9 +103,10 @@ static void close_executor(lp_executor *executor, void *busy)
         *(bool *)busy = true;
 }
 
-void lpool_close(lpool *pool)
+int lpool_close(lpool *pool)
 {
-    if (!pool) return;
+    if (!pool) return LP_OK;
+    if (atomic_load(&pool->attached) > 0) return LP_INVALID;
     lp_host *host = &pool->host;
     lp_executor_release(pool->manual);
     for (;;) {
@@ -121,6 +118,7 @@ void lpool_close(lpool *pool)
         if (!busy) break;
         (void)lp_bell_sleep(host->bell, heard, LP_NEVER);
     }
+    lp_notifier_free(pool->notifier);
     lp_host_stop(host);
     /* References are left if finalizers made objects while a state closed. */
     lp_host_free_executors(host);
@@ -129,6 +127,7 @@ void lpool_close(lpool *pool)
     lp_nursery_free(pool->nursery);
     lp_free(pool->helper);
     lp_free(pool);
+    return LP_OK;
 }
 
 int64_t lpool_now(void)
