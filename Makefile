@@ -81,7 +81,7 @@ $(BUILD)/liblpool.a: $(LIB_OBJ)
 
 $(BUILD)/lpool: $(CLI_OBJ) $(BUILD)/liblpool.a
 	$(say) ld $@
-	$(LINK) -rdynamic -o $@ $^ $(LDLIBS)
+	$(LINK) -rdynamic -Wl,-z,now -o $@ $^ $(LDLIBS)
 
 # Lua is the host's: a second one in the same program would not know the
 # first one's states. What was loaded once stays, since its threads may be

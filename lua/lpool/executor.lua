@@ -15,8 +15,11 @@ local thread_options = {
   initargs = { type = "table" },
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
   timeout = { type = "limit" },
   preload = { type = "names" },
+  max_queue = { type = "count" },
+  on_full = { type = "choice", choices = { "block", "error", "caller" } },
 }
 
 -- What a process has besides; its workers are named by the kind alone.
@@ -26,8 +29,11 @@ local process_options = {
   initargs = { type = "table" },
   finalizer = { type = "function" },
   max_tasks_per_child = { type = "count" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
   timeout = { type = "limit" },
   preload = { type = "names" },
+  max_queue = { type = "count" },
+  on_full = { type = "choice", choices = { "block", "error", "caller" } },
   on_crash = { type = "choice", choices = { "isolate", "break" } },
 }
 
@@ -37,6 +43,7 @@ local serial_options = {
   initializer = { type = "function" },
   initargs = { type = "table" },
   finalizer = { type = "function" },
+  memory_limit = { type = "bytes", least = core.MIN_MEMORY_LIMIT },
 }
 
 -- Arguments that a call can have.
@@ -47,6 +54,20 @@ local function is_count(n, most)
   return n == nil or math.type(n) == "integer" and n >= 0 and n <= most
 end
 
+-- What is wrong with options that are right one by one; nil if nothing is.
+local function find_problem(checked)
+  local initargs = checked.initargs
+  if checked.max_workers and checked.max_workers > core.MAX_WORKERS then
+    return ("max_workers must be at most %d"):format(core.MAX_WORKERS)
+  elseif initargs and not checked.initializer then
+    return "initargs without an initializer"
+  elseif initargs and not is_count(initargs.n, MOST_ARGUMENTS) then
+    return ("initargs.n must be an integer from 0 to %d"):format(MOST_ARGUMENTS)
+  elseif checked.on_full and not checked.max_queue then
+    return "on_full without max_queue"
+  end
+end
+
 -- Tail-called by the constructors, so that the caller of this is the user's code.
 local function open(kind, given, schema)
   if type(given) == "number" then
@@ -55,16 +76,12 @@ local function open(kind, given, schema)
     error(("max_workers must be an integer, got %s"):format(type(given)), 2)
   end
   local checked = options.check(given, schema, 2)
-  if checked.max_workers and checked.max_workers > core.MAX_WORKERS then
-    error(("max_workers must be at most %d"):format(core.MAX_WORKERS), 2)
+  local problem = find_problem(checked)
+  if problem then
+    error(problem, 2)
   end
-  local initargs = checked.initargs
-  if initargs and not checked.initializer then
-    error("initargs without an initializer", 2)
-  elseif initargs and not is_count(initargs.n, MOST_ARGUMENTS) then
-    error(("initargs.n must be an integer from 0 to %d"):format(MOST_ARGUMENTS), 2)
-  end
-  local made, problem = core.open(kind, checked)
+  local made
+  made, problem = core.open(kind, checked)
   if not made then
     error(problem, 2)
   end
@@ -101,14 +118,16 @@ end
 
 local with_options = {
   label = { type = "string" },
+  priority = { type = "integer" },
   timeout = { type = "limit" },
   retries = { type = "natural" },
 }
 
 --- A view of the same executor whose submits and maps have these options.
--- @tparam table given `label`: a name for the tasks, in errors and reports; `timeout` in seconds:
--- a task that runs longer is stopped and fails with `TimeoutError`; `retries`: how often a task
--- that failed, or whose worker died, is run again
+-- @tparam table given `label`: a name for the tasks, in errors and reports; `priority` (default 0):
+-- higher ones run first, equal ones in the order of their submits; `timeout` in seconds: a task
+-- that runs longer is stopped and fails with `TimeoutError`; `retries`: how often a task that
+-- failed, or whose worker died, is run again
 -- @return an executor
 function methods:with(given)
   local checked = options.check(given, with_options, 2)

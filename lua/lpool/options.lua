@@ -35,6 +35,21 @@ function checks.count(name, value)
   end
 end
 
+function checks.integer(name, value)
+  if math.type(value) ~= "integer" then
+    return ("%s must be an integer, got %s"):format(name, math.type(value) or type(value))
+  end
+end
+
+function checks.bytes(name, value, rule)
+  local wrong = checks.count(name, value)
+  if not wrong and value < rule.least then
+    local text = "%s must be at least %d bytes, which a worker needs for itself, got %d"
+    wrong = text:format(name, rule.least, value)
+  end
+  return wrong
+end
+
 function checks.natural(name, value)
   if math.type(value) ~= "integer" then
     return ("%s must be an integer, got %s"):format(name, math.type(value) or type(value))
@@ -103,8 +118,9 @@ end
 --- Returns a new table holding every option, defaults filled in.
 -- @tparam table|nil given what the caller passed
 -- @tparam table schema `{ name = { type = "count", default = 4 }, ... }`; types are `count` (an
--- integer >= 1), `natural` (>= 0), `seconds`, `limit` (seconds > 0), `function`, `names`, `choice` (one of `choices`), `string`, `boolean`
--- and `table`
+-- integer >= 1), `bytes` (the same, and no less than `least`), `natural` (>= 0), `integer`,
+-- `seconds`, `limit` (seconds > 0), `function`, `names`, `choice` (one of `choices`), `string`,
+-- `boolean` and `table`
 -- @tparam integer level where to report misuse, as for `error` called by the caller
 -- @treturn table
 -- @raise if a name is unknown or a value has the wrong type

@@ -118,6 +118,8 @@ static int fill_setup(lua_State *L, lp_caller *caller,
     if (setup->depth > LPOOL_MAX_DEPTH) return LP_DEEP;
     setup->seed = pool->seed;
     setup->max_tasks = config->max_tasks;
+    setup->when_full = (int)config->when_full;
+    setup->memory_limit = config->memory_limit;
     setup->timeout = config->timeout;
     setup->log = pool->config.log;
     name_workers(pool, config, setup);
@@ -183,7 +185,8 @@ static int make_workers(lpool *pool, const lpool_executor_config *config,
 static int open_with_setup(lpool *pool, const lpool_executor_config *config,
                            lp_setup *setup, lp_executor **executor)
 {
-    lp_executor_config inner = {.host = &pool->host};
+    lp_executor_config inner = {.host = &pool->host,
+                                .max_queue = config->max_queue};
     int status = make_workers(pool, config, setup, &inner);
     if (status != LP_OK) return status;
     status = lp_executor_open(&inner, executor);
@@ -232,6 +235,9 @@ int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
     if (!caller || !config || !out) return LP_INVALID;
     if (config->size != sizeof(*config)) return LP_VERSION;
     if (!kind_is_known(config->kind)) return LP_INVALID;
+    if (config->memory_limit > 0 &&
+        config->memory_limit < LPOOL_MIN_MEMORY_LIMIT)
+        return LP_INVALID;
     lp_host_reap(&caller->pool->host);
     if (config->kind == LPOOL_PROCESSES) {
         int found = lp_pool_find_helper(L, caller->pool);
@@ -252,6 +258,22 @@ int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
         status = open_with_setup(caller->pool, config, setup, &executor);
     if (status == LP_OK) *out = (lpool_executor *)executor;
     lua_remove(L, anchor);
+    return status;
+}
+
+int lpool_executor_stand_in(lua_State *L, lpool_executor *executor,
+                            lpool_executor **out)
+{
+    lp_caller *caller = lp_caller_of(L);
+    lp_executor *inner = lp_executor_inner(executor), *stand_in = NULL;
+    const lpool_executor_config config = {.kind = LPOOL_SERIAL};
+    lp_setup setup = {0};
+    lp_host_reap(&caller->pool->host);
+    int status = lp_setup_stand_in(&setup, lp_executor_setup(inner), inner);
+    if (status == LP_OK)
+        status = open_with_setup(caller->pool, &config, &setup, &stand_in);
+    lp_setup_clear(&setup);
+    *out = (lpool_executor *)stand_in;
     return status;
 }
 
@@ -285,6 +307,18 @@ unsigned lpool_executor_max_workers(const lpool_executor *executor)
 {
     if (!executor) return 0;
     return lp_executor_max_workers(lp_executor_inner(executor));
+}
+
+unsigned lpool_executor_max_queue(const lpool_executor *executor)
+{
+    if (!executor) return 0;
+    return lp_executor_max_queue(lp_executor_inner(executor));
+}
+
+lpool_when_full lpool_executor_when_full(const lpool_executor *executor)
+{
+    const lp_setup *setup = lp_executor_setup(lp_executor_inner(executor));
+    return (lpool_when_full)setup->when_full;
 }
 
 int lpool_executor_check(lpool_executor *executor)
@@ -418,6 +452,7 @@ static lp_task_about about_tasks(const lp_executor *executor,
     if (!options) return about;
     about.label = options->label;
     about.retries = options->retries;
+    about.priority = options->priority;
     if (options->timeout > 0) about.timeout = options->timeout;
     return about;
 }
@@ -427,6 +462,35 @@ static int refuse(lua_State *L, int nargs)
 {
     if (L && nargs >= 0 && lua_gettop(L) > nargs) lua_settop(L, -nargs - 2);
     return LP_INVALID;
+}
+
+/* Whether L's state runs tasks of executor: the caller is in one of them. */
+static bool works_for(const lp_caller *caller, const lp_executor *executor)
+{
+    const lp_identity *identity = caller->identity;
+    return identity && (identity->executor == executor ||
+                        identity->stands_in_for == executor);
+}
+
+static bool has_room(void *executor)
+{
+    return lp_executor_ask_for_room(executor) != LP_FULL;
+}
+
+/*
+ * Wait until one task more may be pending, if that is what the executor does
+ * when it is full. 0, or why not: LP_FULL if it does not wait.
+ */
+static int await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
+{
+    bool waits = lp_executor_setup(executor)->when_full == LPOOL_FULL_BLOCKS;
+    for (;;) {
+        int status = lp_executor_ask_for_room(executor);
+        if (status != LP_FULL || !waits) return status;
+        status = lp_caller_wait(L, caller, has_room, executor, LP_NEVER);
+        if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
+        lpool_dispatch(L);
+    }
 }
 
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
@@ -441,14 +505,29 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
     lp_task_about about = about_tasks(inner, options);
     lp_caller_collect(L, caller);
     lp_caller_place(L, caller, &about.source, &about.line);
-    lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    buffer->memory = lp_executor_memory(inner);
-    int status = encode_call(L, caller, inner, first, nargs + 1, buffer);
-    lp_task *task = NULL;
-    if (status == LP_OK)
-        status = lp_executor_submit(inner, buffer, &about, &task);
-    *future = (lpool_future *)task;
-    return clean_up(L, caller, buffer, first, status);
+    bool limited = lp_executor_max_queue(inner) > 0;
+    /* A worker that waited for room might wait for itself. */
+    about.exceeds = limited && works_for(caller, inner) &&
+                    lp_executor_setup(inner)->when_full != LPOOL_FULL_FAILS;
+    *future = NULL;
+    for (;;) {
+        int status = LP_OK;
+        /* Before anything is encoded, which the wait could see or undo. */
+        if (limited && !about.exceeds) status = await_room(L, caller, inner);
+        if (status == LP_FULL) return status;
+        lp_buffer *buffer = lp_caller_open_buffer(L, caller);
+        buffer->memory = lp_executor_memory(inner);
+        if (status == LP_OK)
+            status = encode_call(L, caller, inner, first, nargs + 1, buffer);
+        lp_task *task = NULL;
+        if (status == LP_OK)
+            status = lp_executor_submit(inner, buffer, &about, &task);
+        *future = (lpool_future *)task;
+        if (status != LP_FULL)
+            return clean_up(L, caller, buffer, first, status);
+        /* Another state was faster. */
+        lp_caller_close_buffer(L, caller, buffer);
+    }
 }
 
 int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,

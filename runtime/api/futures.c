@@ -174,6 +174,9 @@ static void push_reason(lua_State *L, const lp_outcome_source *source,
     case LP_CAUSE_UNREADABLE:
         push_kind(L, "SerializationError", text, text_length);
         return;
+    case LP_CAUSE_LIMIT:
+        push_kind(L, "LimitError", text, text_length);
+        return;
     case LP_CAUSE_MEMORY:
         break;
     }
@@ -200,6 +203,7 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
 {
     lp_reader reader = {bytes, bytes + length, NULL, 0};
     luaL_checkstack(L, 4, "results");
+    if (phase > LP_LOST) phase = LP_LOST; /* what only a mad process writes */
     switch (phase) {
     case LP_FINISHED:
         if (lp_decode(L, &reader, count) == LP_OK) return LP_OK;
@@ -338,9 +342,14 @@ lpool_state lpool_future_state(const lpool_future *future)
 {
     if (!future) return LPOOL_CANCELLED;
     static const lpool_state states[] = {
-        [LP_PENDING] = LPOOL_PENDING,     [LP_RUNNING] = LPOOL_RUNNING,
-        [LP_FINISHED] = LPOOL_FINISHED,   [LP_RAISED] = LPOOL_FAILED,
-        [LP_CANCELLED] = LPOOL_CANCELLED, [LP_LOST] = LPOOL_FAILED,
+        [LP_PENDING] = LPOOL_PENDING,
+        [LP_RUNNING] = LPOOL_RUNNING,
+        [LP_FINISHED] = LPOOL_FINISHED,
+        [LP_RAISED] = LPOOL_FAILED,
+        [LP_CANCELLED] = LPOOL_CANCELLED,
+        [LP_LOST] = LPOOL_FAILED,
+        [6] = LPOOL_FAILED, /* what only a mad process writes */
+        [7] = LPOOL_FAILED,
     };
     return states[lp_task_state(lp_task_inner(future)) & LP_PHASE];
 }

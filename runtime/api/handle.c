@@ -48,7 +48,8 @@ static void set_type(lua_State *L, const char *type)
 
 void lpool_push_executor(lua_State *L, lpool_executor *executor)
 {
-    box *new = lua_newuserdatauv(L, sizeof(*new), 1);
+    /* User values for the binding: see executor_methods.c. */
+    box *new = lua_newuserdatauv(L, sizeof(*new), 2);
     new->object = NULL;
     set_type(L, LPOOL_EXECUTOR_TYPE);
     lpool_executor_retain(executor);

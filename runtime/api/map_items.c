@@ -47,6 +47,7 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
                            ? config->options.timeout
                            : lp_executor_setup(map->executor)->timeout;
         map->retries = config->options.retries;
+        map->priority = config->options.priority;
         map->assigns =
             info.assigns || (info.tables && buffer->length <= FRESH_TABLES);
         map->form = LP_FORM_INTEGERS;
@@ -122,7 +123,8 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
     status = lp_executor_fill_group(map->executor, number, content);
     if (status == LP_OK) status = move_handles(map, load);
     if (status == LP_OK)
-        status = lp_executor_queue_group(map->executor, number, count);
+        status = lp_executor_queue_group(map->executor, number, count,
+                                         map->priority);
     if (status != LP_OK) {
         lp_executor_drop_group(map->executor, number, true);
         return status;

@@ -32,6 +32,7 @@ struct lpool_map {
     uint32_t chunk;
     int64_t timeout; /* of each item; 0: none */
     uint32_t retries;
+    int64_t priority;
     bool ordered;
     bool assigns;
     lp_buffer head; /* the function */

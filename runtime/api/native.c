@@ -109,6 +109,7 @@ int lpool_submit_c(lua_State *L, lpool_executor *executor,
     if (status == LP_OK) shared->release = release;
     *box = NULL;
     release_native(shared);
+    if (status == LP_FULL) lua_settop(L, self); /* the call stays there */
     lua_remove(L, self);
     return status;
 }

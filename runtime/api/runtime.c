@@ -18,7 +18,9 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
                   LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP &&
                   LPOOL_ENOHELPER == LP_NOHELPER &&
-                  LPOOL_EVERSION == LP_VERSION,
+                  LPOOL_EVERSION == LP_VERSION && LPOOL_EFULL == LP_FULL &&
+                  LPOOL_ECROWDED == LP_CROWDED &&
+                  LPOOL_MAX_PRIORITIES == LP_LEVELS,
               "public and inner codes agree");
 
 const char *lpool_strerror(int status)
@@ -48,6 +50,10 @@ const char *lpool_strerror(int status)
         return "an error was raised";
     case LP_DEEP:
         return "executors are nested too deep";
+    case LP_FULL:
+        return "the queue is full";
+    case LP_CROWDED:
+        return "too many different priorities are pending";
     case LP_NOHELPER:
         return "there is no helper program for process pools";
     case LP_VERSION:

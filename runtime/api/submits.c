@@ -34,8 +34,11 @@ int lpool_submit_source(lua_State *L, lpool_executor *executor,
     int status =
         luaL_loadbufferx(L, source, length, name ? name : "=(source)", "t");
     lua_insert(L, first);
-    if (status == LUA_OK)
-        return lpool_submit(L, executor, nargs, options, future);
+    if (status == LUA_OK) {
+        status = lpool_submit(L, executor, nargs, options, future);
+        if (status == LP_FULL) lua_remove(L, first); /* as it was */
+        return status;
+    }
     lua_settop(L, first); /* the message */
     return status == LUA_ERRMEM ? LP_NOMEM : LP_FAILED;
 }
@@ -85,5 +88,9 @@ int lpool_submit_named(lua_State *L, lpool_executor *executor,
     lua_pushstring(L, module);
     lua_pushstring(L, function);
     lua_rotate(L, first + 1, 4);
-    return lpool_submit(L, executor, nargs + 4, options, future);
+    int status = lpool_submit(L, executor, nargs + 4, options, future);
+    if (status != LP_FULL) return status;
+    for (int i = 0; i < 5; i++) /* the stack is as it was */
+        lua_remove(L, first);
+    return status;
 }

@@ -1,5 +1,10 @@
-/* alloc.c - the allocation functions as tests want them. */
+/* alloc.c - giving back; the allocation functions as tests want them. */
 #include "base/alloc.h"
+
+#include <features.h>
+#ifdef __GLIBC__
+#    include <malloc.h>
+#endif
 
 #ifdef LP_TEST_ALLOC
 
@@ -55,9 +60,11 @@ void lp_alloc_fail_at(long n)
     until_failure = n;
 }
 
-#else
-
-/* ISO C wants a declaration in every file. */
-typedef int lp_alloc_is_inline;
-
 #endif
+
+void lp_alloc_give_back(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0); /* it tells whether there was anything to give */
+#endif
+}

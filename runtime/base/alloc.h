@@ -11,6 +11,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/*
+ * Let the system have what is free. It takes milliseconds, and keeps others
+ * from allocating meanwhile: for when much has been freed at once.
+ */
+void lp_alloc_give_back(void);
+
 #ifdef LP_TEST_ALLOC
 
 void *lp_alloc(size_t size);

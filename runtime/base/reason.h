@@ -18,6 +18,7 @@ typedef enum lp_cause {
     LP_CAUSE_LOST = 6,       /* its worker died; number is as waitpid says it */
     LP_CAUSE_TIMEOUT = 7,    /* it ran longer than it may */
     LP_CAUSE_INTERRUPT = 8,  /* somebody wanted it stopped; it is cancelled */
+    LP_CAUSE_LIMIT = 9,      /* it passed the memory limit of its worker */
 } lp_cause;
 
 typedef struct lp_reason {

@@ -68,10 +68,16 @@ int lp_shm_open(lp_shm *shm, int fd, size_t base_size, bool writable)
     return status;
 }
 
+void lp_shm_close(lp_shm *shm)
+{
+    if (shm->fd >= 0) close(shm->fd);
+    shm->fd = -1;
+}
+
 void lp_shm_clear(lp_shm *shm)
 {
     if (shm->base) munmap(shm->base, shm->base_size);
-    if (shm->fd >= 0) close(shm->fd);
+    lp_shm_close(shm);
     lp_shm_init(shm);
 }
 

@@ -37,6 +37,9 @@ int lp_shm_create(lp_shm *shm, const char *name, size_t base_size);
 /* Use the file behind fd, which is taken, whatever comes of it. The same. */
 int lp_shm_open(lp_shm *shm, int fd, size_t base_size, bool writable);
 
+/* Close the file: what is mapped stays, and nothing can be mapped any more. */
+void lp_shm_close(lp_shm *shm);
+
 /* Unmap the first bytes and close; ranges stay mapped. */
 void lp_shm_clear(lp_shm *shm);
 

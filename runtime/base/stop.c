@@ -11,6 +11,9 @@
  */
 static _Thread_local lp_stop *own __attribute__((tls_model("initial-exec")));
 
+/* The signal is let through to this thread, and stays so. */
+static _Thread_local bool open __attribute__((tls_model("initial-exec")));
+
 static void handle(int number)
 {
     lp_stop *stop = own;
@@ -39,11 +42,13 @@ void lp_stop_install(void)
 
 lp_stop *lp_stop_adopt(lp_stop *stop)
 {
-    sigset_t set;
     lp_stop *before = own;
     own = stop;
+    if (open) return before;
+    open = true;
+    sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, lp_stop_signal());
-    pthread_sigmask(stop ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     return before;
 }

@@ -47,7 +47,7 @@ void lp_stop_install(void);
 
 /*
  * Signals to this thread concern stop from now on; NULL: nothing. The signal
- * is let through, or blocked. Gives what they concerned before.
+ * is let through from the first time on. Gives what they concerned before.
  */
 lp_stop *lp_stop_adopt(lp_stop *stop);
 

@@ -72,6 +72,15 @@ int lp_raise_status(lua_State *L, int status, lpool_executor *executor)
     case LPOOL_EUNSENDABLE:
         return lp_raise(L, "SerializationError", "cannot send %s",
                         lua_tostring(L, -1));
+    case LPOOL_EFULL:
+        return lp_raise(L, "FullError",
+                        "the queue is full: %d tasks are pending (max_queue)",
+                        (int)lpool_executor_max_queue(executor));
+    case LPOOL_ECROWDED:
+        return lp_raise(L, "FullError",
+                        "the queue is full: tasks of more than %d different "
+                        "priorities would be pending",
+                        LPOOL_MAX_PRIORITIES);
     case LPOOL_ESYSTEM:
         return luaL_error(L, "cannot start a worker: %s", strerror(errno));
     default:

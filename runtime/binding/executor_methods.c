@@ -2,11 +2,12 @@
 #include "binding/binding.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 /*
- * The user value of an executor's userdata is nil, or the options of its
- * submits: a userdata, whose user value is the label.
+ * The first user value of an executor's userdata is nil, or the options of
+ * its submits: a userdata, whose user value is the label.
  */
 const lpool_task_options *lp_options_of(lua_State *L, int index)
 {
@@ -63,6 +64,17 @@ static void push_problem(lua_State *L, int status)
     }
 }
 
+static lpool_when_full when_full(lua_State *L, int index)
+{
+    lpool_when_full chosen = LPOOL_FULL_BLOCKS;
+    lua_getfield(L, index, "on_full");
+    const char *name = lua_tostring(L, -1);
+    if (name && strcmp(name, "error") == 0) chosen = LPOOL_FULL_FAILS;
+    if (name && strcmp(name, "caller") == 0) chosen = LPOOL_FULL_RUNS;
+    lua_pop(L, 1);
+    return chosen;
+}
+
 /*
  * core.open(kind, options): options were checked by lpool.options. nil and a
  * text if there is none.
@@ -77,6 +89,10 @@ static int open_executor(lua_State *L)
     lua_settop(L, 2);
     config.max_workers = (unsigned)integer_field(L, 2, "max_workers");
     config.max_tasks = (uint64_t)integer_field(L, 2, "max_tasks_per_child");
+    lua_Integer max_queue = integer_field(L, 2, "max_queue");
+    config.max_queue = max_queue > INT_MAX ? INT_MAX : (unsigned)max_queue;
+    config.when_full = when_full(L, 2);
+    config.memory_limit = (uint64_t)integer_field(L, 2, "memory_limit");
     int prefix = stack_field(L, 2, "thread_name_prefix");
     lua_getfield(L, 2, "on_crash");
     const char *on_crash = lua_tostring(L, -1);
@@ -129,14 +145,84 @@ static void wrap_future(lua_State *L, lpool_future *future)
     lua_setmetatable(L, -2);
 }
 
+/* ---- stand-ins ---- */
+
+/*
+ * What a full executor has no room for may run in the caller: by an executor
+ * of the serial kind, one for each state and executor. The second user value
+ * of an executor's userdata holds its own; a weak table knows it by the
+ * executor, for others of the same, such as views. It closes with the first
+ * of: a shutdown in this state, the end of the last userdata.
+ */
+
+/* The address is the key of the weak table. */
+static const char stand_ins_key;
+
+static void push_stand_ins(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &stand_ins_key) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &stand_ins_key);
+}
+
+/* The stand-in of the executor at index 1, made if need be; anchored there. */
+static int find_stand_in(lua_State *L, lpool_executor *executor,
+                         lpool_executor **stand_in)
+{
+    int top = lua_gettop(L), status = LPOOL_OK;
+    luaL_checkstack(L, 4, "arguments");
+    if (lua_getiuservalue(L, 1, 2) == LUA_TNIL) {
+        push_stand_ins(L);
+        if (lua_rawgetp(L, -1, executor) == LUA_TNIL) {
+            status = lpool_executor_stand_in(L, executor, stand_in);
+            if (status != LPOOL_OK) return status;
+            lpool_push_executor(L, *stand_in);
+            lpool_executor_release(*stand_in);
+            lua_pushvalue(L, -1);
+            lua_rawsetp(L, top + 2, executor);
+        }
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, 2);
+    }
+    *stand_in = lpool_test_executor(L, -1);
+    lua_settop(L, top);
+    return status;
+}
+
+/* The executor at index 1 was shut down: so is its stand-in in this state. */
+static void close_stand_in(lua_State *L, lpool_executor *executor)
+{
+    if (lpool_executor_when_full(executor) != LPOOL_FULL_RUNS) return;
+    push_stand_ins(L);
+    lua_rawgetp(L, -1, executor);
+    lpool_executor *stand_in = lpool_test_executor(L, -1);
+    if (stand_in) lpool_executor_shutdown(stand_in, 0);
+    lua_pop(L, 2);
+}
+
+/* ---- submitting ---- */
+
 /*** ex:submit(fn, ...) */
 static int executor_submit(lua_State *L)
 {
     lpool_executor *executor = self_executor(L);
     lpool_future *future;
     lp_check_callable(L, 2);
-    int status = lpool_submit(L, executor, lua_gettop(L) - 2,
-                              lp_options_of(L, 1), &future);
+    int nargs = lua_gettop(L) - 2;
+    int status = lpool_submit(L, executor, nargs, lp_options_of(L, 1), &future);
+    if (status == LPOOL_EFULL &&
+        lpool_executor_when_full(executor) == LPOOL_FULL_RUNS) {
+        status = find_stand_in(L, executor, &executor);
+        if (status == LPOOL_OK)
+            status =
+                lpool_submit(L, executor, nargs, lp_options_of(L, 1), &future);
+    }
     if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
     wrap_future(L, future);
     return 1;
@@ -181,6 +267,8 @@ static int with_options(lua_State *L)
     }
     options->label = lua_tostring(L, -1);
     lua_setiuservalue(L, 3, 1);
+    if (lua_getfield(L, 2, "priority") != LUA_TNIL)
+        options->priority = lua_tointeger(L, -1);
     if (lua_getfield(L, 2, "timeout") != LUA_TNIL)
         options->timeout = lp_check_timeout(L, -1);
     if (lua_getfield(L, 2, "retries") != LUA_TNIL)
@@ -209,6 +297,7 @@ static int shutdown(lua_State *L)
     bool wait = lua_toboolean(L, 2);
     int64_t timeout = lp_check_timeout(L, 4);
     lpool_executor_shutdown(executor, lua_toboolean(L, 3) ? LPOOL_CANCEL : 0);
+    close_stand_in(L, executor);
     lpool_dispatch(L);
     int status = LPOOL_OK;
     if (wait) status = lpool_executor_join(L, executor, timeout);
@@ -224,14 +313,18 @@ static int shutdown(lua_State *L)
 /*** ex:terminate_workers() ex:kill_workers() */
 static int executor_terminate(lua_State *L)
 {
-    lpool_executor_shutdown(lp_check_executor(L, 1), LPOOL_STOP);
+    lpool_executor *executor = lp_check_executor(L, 1);
+    lpool_executor_shutdown(executor, LPOOL_STOP);
+    close_stand_in(L, executor);
     lpool_dispatch(L);
     return 0;
 }
 
 static int executor_kill(lua_State *L)
 {
-    lpool_executor_shutdown(lp_check_executor(L, 1), LPOOL_STOP | LPOOL_KILL);
+    lpool_executor *executor = lp_check_executor(L, 1);
+    lpool_executor_shutdown(executor, LPOOL_STOP | LPOOL_KILL);
+    close_stand_in(L, executor);
     lpool_dispatch(L);
     return 0;
 }
@@ -251,10 +344,12 @@ static int executor_close(lua_State *L)
     lpool_executor *executor = lp_check_executor(L, 1);
     if (is_interrupt(L, 2)) {
         lpool_executor_shutdown(executor, LPOOL_STOP);
+        close_stand_in(L, executor);
         return 0;
     }
     bool failed = !lua_isnoneornil(L, 2);
     lpool_executor_shutdown(executor, failed ? LPOOL_CANCEL : 0);
+    close_stand_in(L, executor);
     int status = lpool_executor_join(L, executor, -1);
     if (status == LPOOL_EINVALID)
         return luaL_error(L, "a task cannot close the executor that runs it");
@@ -265,6 +360,11 @@ static int executor_close(lua_State *L)
 static int executor_gc(lua_State *L)
 {
     lpool_executor **box = lua_touserdata(L, 1);
+    if (lua_getiuservalue(L, 1, 2) != LUA_TNIL) {
+        push_stand_ins(L); /* another executor may get this address */
+        lua_pushnil(L);
+        lua_rawsetp(L, -2, *box);
+    }
     lpool_executor_release(*box);
     *box = NULL;
     return 0;
@@ -332,4 +432,6 @@ void lp_open_executors(lua_State *L)
     lua_setfield(L, -2, "PROCESSES");
     lua_pushinteger(L, LPOOL_MAX_WORKERS);
     lua_setfield(L, -2, "MAX_WORKERS");
+    lua_pushinteger(L, LPOOL_MIN_MEMORY_LIMIT);
+    lua_setfield(L, -2, "MIN_MEMORY_LIMIT");
 }

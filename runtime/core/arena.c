@@ -246,6 +246,14 @@ uint64_t lp_arena_room(lp_arena *arena, lp_place place)
     return where->size - (place & (((lp_place)1 << OFFSET_BITS) - 1));
 }
 
+void lp_arena_map_all(lp_arena *arena)
+{
+    if (!arena->head) return;
+    uint32_t count = arena->head->books.segments;
+    for (uint32_t i = 1; i <= count && i < LP_ARENA_SEGMENTS; i++)
+        (void)lp_arena_check(arena, (lp_place)i << OFFSET_BITS | 16, 0);
+}
+
 void *lp_arena_at(lp_arena *arena, lp_place place)
 {
     parts *own = parts_of(arena);

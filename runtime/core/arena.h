@@ -50,6 +50,12 @@ lp_arena *lp_arena_new(void);
  */
 lp_arena *lp_arena_open(lp_shm *file, size_t begin, bool private_books);
 
+/*
+ * Map all that there is, so that its file may be closed: whoever reads it
+ * needs the file no longer. Its writer has ended.
+ */
+void lp_arena_map_all(lp_arena *arena);
+
 /* Give all its memory back to the system, whoever has blocks of it. */
 void lp_arena_free(lp_arena *arena);
 

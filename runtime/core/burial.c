@@ -27,6 +27,12 @@
 /* Look this often for something that others may be handing on. */
 #define LOOKS 5
 
+/*
+ * The executor's lock is held; clang's analysis cannot see that
+ * work->executor is the one.
+ */
+#define UNDER_LOCK LP_UNCHECKED
+
 typedef struct burial {
     lp_executor *executor;
     lp_record *record;
@@ -94,7 +100,7 @@ static void compare(void *context, uint32_t entry)
 static bool is_queued(lp_executor *executor, uint32_t entry)
 {
     search work = {entry, false};
-    lp_queue_each(&executor->control.queue, compare, &work);
+    lp_levels_each(&executor->control.levels, compare, &work);
     return work.found;
 }
 
@@ -107,14 +113,13 @@ static void give_back_locked(lp_executor *executor, uint32_t number)
     lp_control *control = &executor->control;
     lp_task *task = lp_executor_task(executor, number);
     bool ends = executor->mode == LP_MODE_STOP;
-    if (!ends && lp_queue_put(&control->queue, number) == LP_OK) return;
+    if (!ends && lp_executor_requeue_locked(executor, task) == LP_OK) return;
     lp_task_settle_locked(task, executor->broken ? LP_LOST : LP_CANCELLED);
     lp_control_unqueue(control, number);
 }
 
 /* Why a job of the dead is lost: perhaps it was to be stopped. */
-static lp_reason reason_locked(const burial *work, uint64_t job)
-    LP_HOLDS(&work->executor->lock)
+static lp_reason reason_locked(const burial *work, uint64_t job) UNDER_LOCK
 {
     const lp_executor *executor = work->executor;
     lp_reason reason = {
@@ -132,8 +137,7 @@ static lp_reason reason_locked(const burial *work, uint64_t job)
 }
 
 /* The dead was running it, and it may be run again. */
-static bool retry_locked(const burial *work, lp_task *task)
-    LP_HOLDS(&work->executor->lock)
+static bool retry_locked(const burial *work, lp_task *task) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_slot *slot = lp_table_at(&executor->control.slots, task->number);
@@ -144,10 +148,12 @@ static bool retry_locked(const burial *work, lp_task *task)
         slot->retries <= used)
         return false;
     slot->retries -= used + 1;
+    if (work->counted) executor->accepted++; /* it will end once more */
     /* Pending again, with the flags of who waits. */
     while (!atomic_compare_exchange_weak(
         &cell->state, &state, (state & ~LP_PHASE) | LP_PENDING | LP_QUEUED))
         continue;
+    lp_executor_count_pending_locked(executor);
     if (task->sent) {
         lp_executor_send_locked(executor, task);
     } else {
@@ -157,12 +163,14 @@ static bool retry_locked(const burial *work, lp_task *task)
 }
 
 /* The dead was running it: it is lost. */
-static void lose_task_locked(const burial *work, lp_task *task)
-    LP_HOLDS(&work->executor->lock)
+static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_cell *cell = lp_task_cell(task);
     const lp_reason reason = reason_locked(work, task->serial);
+    if (atomic_load(&work->record->claims) !=
+        atomic_load(&work->record->claiming))
+        executor->tasks_settled++; /* the dead had not counted its claim */
     if (reason.cause == LP_CAUSE_LOST && retry_locked(work, task)) return;
     cell->worker = (uint16_t)work->number;
     cell->pid = work->death->pid;
@@ -179,8 +187,8 @@ static void lose_task_locked(const burial *work, lp_task *task)
 }
 
 /* It was done with a task, but had perhaps not told anybody. */
-static void tell_locked(const burial *work, lp_task *task, uint32_t state)
-    LP_HOLDS(&work->executor->lock)
+static void tell_locked(const burial *work, lp_task *task,
+                        uint32_t state) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_unpark_all(&lp_task_cell(task)->state);
@@ -190,8 +198,7 @@ static void tell_locked(const burial *work, lp_task *task, uint32_t state)
         lp_control_post(&executor->control, task->number);
 }
 
-static void settle_running_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void settle_running_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t running = atomic_load(&work->record->running);
@@ -211,8 +218,7 @@ static void settle_running_locked(const burial *work)
 }
 
 /* What it took from the queue and did not begin. */
-static void settle_batch_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void settle_batch_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t begun = atomic_load(&work->record->begun);
@@ -231,8 +237,7 @@ static void settle_batch_locked(const burial *work)
 }
 
 /* The tasks that were sent to it are sent again, as lists may be torn. */
-static void settle_inbox_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void settle_inbox_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     atomic_store(&work->record->inbox, 0);
@@ -258,12 +263,11 @@ static void mark(void *context, uint32_t entry)
 }
 
 /* Mark what is in the queue, or with a living worker. */
-static void mark_known_locked(const burial *work, uint8_t *known)
-    LP_HOLDS(&work->executor->lock)
+static void mark_known_locked(const burial *work, uint8_t *known) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t count = executor->tasks.count;
-    lp_queue_each(&executor->control.queue, mark, known);
+    lp_levels_each(&executor->control.levels, mark, known);
     for (uint32_t i = 0; i < executor->control.records.count; i++) {
         lp_record *record = record_of(executor, i);
         if (i == work->number || !executor->alive[i]) continue;
@@ -280,8 +284,7 @@ static void mark_known_locked(const burial *work, uint8_t *known)
 }
 
 /* It was taking from the queue: find what is nowhere now. */
-static void search_tasks_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void search_tasks_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t count = executor->tasks.count;
@@ -326,8 +329,7 @@ static bool measure_results(const uint8_t *bytes, uint64_t room, uint32_t form,
 
 /* Post the results that the dead had made and not handed in. */
 static bool save_piece_locked(const burial *work, uint32_t number,
-                              uint32_t first, uint32_t count)
-    LP_HOLDS(&work->executor->lock)
+                              uint32_t first, uint32_t count) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t arena = executor->arena_of[work->number];
@@ -355,8 +357,7 @@ static bool save_piece_locked(const burial *work, uint32_t number,
 
 /* Post that items were lost with the dead. */
 static void lose_items_locked(const burial *work, uint32_t number,
-                              uint32_t first, uint32_t count)
-    LP_HOLDS(&work->executor->lock)
+                              uint32_t first, uint32_t count) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_group *group = lp_executor_group(executor, number);
@@ -397,8 +398,7 @@ static bool item_ended_locked(lp_executor *executor, uint32_t number,
 }
 
 /* Items that nobody has begun are left to the next worker of this number. */
-static void leave_items_locked(const burial *work, uint64_t items)
-    LP_HOLDS(&work->executor->lock)
+static void leave_items_locked(const burial *work, uint64_t items) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t first = lp_claim_next(items), end = lp_claim_end(items);
@@ -416,8 +416,7 @@ static void leave_items_locked(const burial *work, uint64_t items)
 }
 
 /* What it had claimed of a group. Thieves may still take some of it. */
-static void settle_items_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void settle_items_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_record *record = work->record;
@@ -431,7 +430,10 @@ static void settle_items_locked(const burial *work)
         return;
     }
     number--;
-    uint32_t limit = atomic_load(&lp_executor_load(executor, number)->count);
+    const lp_load *load = lp_executor_load(executor, number);
+    /* It was posted, taken, and the group's number used again since. */
+    if (load->generation != atomic_load(&record->piece_generation)) return;
+    uint32_t limit = atomic_load(&load->count);
     uint32_t first = atomic_load(&record->piece_first);
     uint32_t begun = atomic_load(&record->piece_end);
     uint32_t done = atomic_load(&record->progress.done);
@@ -477,8 +479,7 @@ static bool others_have_item(const burial *work, uint32_t group, uint32_t item)
 }
 
 /* It was claiming items: if they are nowhere now, it had them. */
-static void search_items_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void search_items_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint64_t wanted = atomic_load(&work->record->wanted);
@@ -501,8 +502,7 @@ static void search_items_locked(const burial *work)
 }
 
 /* It may have taken a group out of the queue, and not said so. */
-static void search_groups_locked(const burial *work)
-    LP_HOLDS(&work->executor->lock)
+static void search_groups_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     for (uint32_t i = 0; i < executor->accounts.count; i++) {

@@ -57,17 +57,18 @@ void lp_memory_files_clear(lp_memory_files *files)
     lp_shm_clear(&files->words);
 }
 
-/* The tables and rings of the layout, in private memory or in the files. */
+/* The tables and levels of the layout, in private memory or in the files. */
 static void place_parts(lp_control *control, lp_memory_files *files)
 {
     lp_layout *layout = control->layout;
+    lp_levels_place(&control->levels, &layout->levels,
+                    files ? &files->host : NULL, files ? &files->words : NULL);
     if (!files) {
         lp_table_init(&control->slots, sizeof(lp_slot));
         lp_table_init(&control->loads, sizeof(lp_load));
         lp_table_init(&control->cells, sizeof(lp_cell));
         lp_table_init(&control->groups, sizeof(lp_group));
         lp_table_init(&control->records, sizeof(lp_record));
-        lp_chunks_init(&control->queue.rings);
         return;
     }
     lp_shm *host = &files->host, *words = &files->words;
@@ -77,7 +78,6 @@ static void place_parts(lp_control *control, lp_memory_files *files)
     lp_table_share(&control->groups, sizeof(lp_group), words, &layout->groups);
     lp_table_share(&control->records, sizeof(lp_record), words,
                    &layout->records);
-    lp_chunks_share(&control->queue.rings, words, &layout->rings);
 }
 
 int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell)
@@ -95,7 +95,7 @@ int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell)
     place_parts(control, files);
     if (!control->layout || !control->words || !control->parcels)
         return LP_NOMEM;
-    return lp_queue_init(&control->queue, &control->words->queue);
+    return lp_levels_init(&control->levels, &control->words->queue);
 }
 
 int lp_control_attach(lp_control *control, lp_memory_files *files,
@@ -106,7 +106,7 @@ int lp_control_attach(lp_control *control, lp_memory_files *files,
     control->words = (lp_words *)(void *)files->words.base;
     control->parcels = lp_arena_open(&files->host, PAGE, true);
     place_parts(control, files);
-    lp_queue_attach(&control->queue, &control->words->queue);
+    lp_levels_attach(&control->levels, &control->words->queue);
     return control->parcels ? LP_OK : LP_NOMEM;
 }
 
@@ -118,7 +118,7 @@ void lp_control_clear(lp_control *control, lp_memory_files *files)
     lp_table_clear(&control->cells);
     lp_table_clear(&control->loads);
     lp_table_clear(&control->slots);
-    lp_queue_clear(&control->queue);
+    lp_levels_clear(&control->levels);
     lp_arena_free(control->parcels);
     if (!files) {
         lp_free(control->words);

@@ -58,6 +58,7 @@ int lp_executor_open(const lp_executor_config *config, lp_executor **out)
     executor->host = config->host;
     executor->kind = config->kind;
     executor->max_workers = config->max_workers;
+    executor->max_queue = config->max_queue;
     executor->is_shared = config->is_shared;
     lp_shm_init(&executor->files.host);
     lp_shm_init(&executor->files.words);
@@ -74,6 +75,7 @@ int lp_executor_open(const lp_executor_config *config, lp_executor **out)
         lp_executor_free(executor);
         return status;
     }
+    executor->control.layout->limited = config->max_queue > 0;
     executor->self = config->self;
     lp_lock_enter(&config->host->lock);
     lp_list_append(&config->host->executors, &executor->in_host);
@@ -216,6 +218,75 @@ int lp_executor_check(lp_executor *executor)
     return status;
 }
 
+uint32_t lp_executor_max_queue(const lp_executor *executor)
+{
+    return executor->max_queue;
+}
+
+/* Tasks that have not begun, and will. */
+static uint64_t pending_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
+{
+    lp_control *control = &executor->control;
+    int64_t pending =
+        (int64_t)(executor->tasks_accepted - executor->tasks_settled);
+    uint32_t workers = atomic_load(&control->layout->workers);
+    for (uint32_t i = 0; i < workers; i++) {
+        lp_record *record = lp_table_at(&control->records, i);
+        pending -= (int64_t)atomic_load(&record->claims);
+    }
+    return pending > 0 ? (uint64_t)pending : 0;
+}
+
+/*
+ * Whether one more task may be pending. There is at least as much room as
+ * when it was last counted, less what was accepted since.
+ */
+static bool has_room_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
+{
+    if (executor->max_queue == 0 || executor->room > 0) return true;
+    uint64_t pending = pending_locked(executor);
+    if (pending < executor->max_queue)
+        executor->room = executor->max_queue - (uint32_t)pending;
+    return executor->room > 0;
+}
+
+int lp_executor_ask_for_room(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    int status = lp_executor_check_locked(executor);
+    if (status == LP_OK && !has_room_locked(executor)) {
+        /* Say so, and look again: see count_claim in worker.c. */
+        atomic_store(&executor->control.words->blocked, 1);
+        if (!has_room_locked(executor)) status = LP_FULL;
+    }
+    lp_lock_leave(&executor->lock);
+    return status;
+}
+
+void lp_executor_count_pending_locked(lp_executor *executor)
+{
+    executor->tasks_accepted++;
+    if (executor->room > 0) executor->room--;
+}
+
+/* The same, unless the limit forbids it: LP_FULL. */
+static int take_room_locked(lp_executor *executor, bool exceeds)
+    LP_HOLDS(&executor->lock)
+{
+    int status = lp_executor_check_locked(executor);
+    if (status == LP_OK && !exceeds && !has_room_locked(executor))
+        status = LP_FULL;
+    if (status == LP_OK) lp_executor_count_pending_locked(executor);
+    return status;
+}
+
+/* The task was not accepted after all. */
+static void return_room_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
+{
+    executor->tasks_accepted--;
+    lp_control_make_room(&executor->control);
+}
+
 /* Move the parcel's handles to the slot. */
 static int take_handles(lp_handles **handles, lp_buffer *parcel)
 {
@@ -266,6 +337,7 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     }
     (*task)->source = about->source;
     (*task)->line = about->line;
+    (*task)->priority = about->priority;
     if (about->label) {
         /* A task whose label finds no memory goes without. */
         size_t size = strlen(about->label) + 1;
@@ -276,7 +348,6 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     slot->length = parcel->length;
     slot->timeout = about->timeout;
     slot->retries = about->retries;
-    lp_executor_limit_locked(executor, about->timeout);
     if (parcel->length > LP_SLOT_INLINE) {
         slot->at.parcel = place;
     } else {
@@ -297,6 +368,15 @@ void lp_executor_send_locked(lp_executor *executor, lp_task *task)
                                            task->number + 1));
 }
 
+int lp_executor_requeue_locked(lp_executor *executor, lp_task *task)
+{
+    lp_levels *levels = &executor->control.levels;
+    int status = lp_levels_put(levels, task->priority, task->number);
+    /* The levels may be others' by now: then it waits among the first. */
+    if (status != LP_OK) status = lp_levels_put(levels, 0, task->number);
+    return status;
+}
+
 /* The task is complete: queue it, or send it to one worker. */
 static int accept_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock)
@@ -310,13 +390,15 @@ static int accept_locked(lp_executor *executor, lp_task *task)
         executor->sent++;
         lp_executor_send_locked(executor, task);
     } else {
-        int status = lp_queue_put(&control->queue, task->number);
+        int status =
+            lp_levels_put(&control->levels, task->priority, task->number);
         if (status != LP_OK) {
             atomic_store(&cell->state, LP_CANCELLED);
             return status;
         }
     }
     executor->accepted++;
+    lp_executor_limit_locked(executor, lp_task_timeout(task));
     return LP_OK;
 }
 
@@ -329,7 +411,11 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
 
     lp_lock_enter(&executor->lock);
     lp_place adopted = parcel->memory == &executor->memory ? parcel->place : 0;
-    int status = make_task_locked(executor, parcel, adopted, about, task);
+    int status = take_room_locked(executor, about->exceeds);
+    if (status == LP_OK) {
+        status = make_task_locked(executor, parcel, adopted, about, task);
+        if (status != LP_OK) return_room_locked(executor);
+    }
     if (status != LP_OK) {
         lp_lock_leave(&executor->lock);
         lp_handles_drop(handles);
@@ -353,6 +439,8 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
         executor->accepted--;
     }
     if (status == LP_OK) status = accept_locked(executor, *task);
+    if (status == LP_CORRUPT) status = lp_executor_damaged_locked(executor);
+    if (status != LP_OK) return_room_locked(executor);
     lp_lock_leave(&executor->lock);
     if (adopted) lp_executor_release(executor); /* as the buffer's owner */
 
@@ -392,6 +480,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
             memcpy(lp_arena_at(control->parcels, slot->at.parcel),
                    parcel->bytes, parcel->length);
         tasks[i]->sent = i + 1;
+        lp_executor_count_pending_locked(executor);
         (void)accept_locked(executor, tasks[i]); /* cannot fail */
         *count = i + 1;
     }
@@ -426,6 +515,7 @@ static void set_mode_locked(lp_executor *executor, lp_mode mode)
     if (executor->live == 0 && mode == LP_MODE_STOP)
         lp_executor_empty_queue_locked(executor);
     lp_idle_wake_all(&control->words->idle);
+    lp_control_make_room(control); /* whoever waits for it will not get it */
 }
 
 void lp_executor_close(lp_executor *executor, bool cancel)
@@ -464,6 +554,15 @@ void lp_executor_break_locked(lp_executor *executor, const char *text)
     if (executor->broken) memcpy(executor->broken, text, size);
     cancel_pending_locked(executor, LP_LOST);
     set_mode_locked(executor, LP_MODE_STOP);
+}
+
+int lp_executor_damaged_locked(lp_executor *executor)
+{
+    lp_executor_break_locked(
+        executor, "a worker has written over what it shares with the others, "
+                  "the pool is not usable any more");
+    executor->kind->kill(executor->self, SIGKILL);
+    return LP_BROKEN;
 }
 
 void lp_executor_break(lp_executor *executor, const char *text)

@@ -23,7 +23,8 @@ typedef struct lp_task {
     uint32_t line;               /* where it was submitted */
     const char *source;          /* the same: lives as long as the host */
     char *label;                 /* owned; NULL if it has none */
-    uint32_t sent;               /* to this worker alone: number + 1 */
+    int64_t priority;
+    uint32_t sent;          /* to this worker alone: number + 1 */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
@@ -60,7 +61,8 @@ typedef struct lp_executor_config {
     const lp_executor_kind *kind;
     void *self; /* the kind's; the executor takes it */
     uint32_t max_workers;
-    bool is_shared; /* its workers are other processes */
+    uint32_t max_queue; /* most pending tasks; 0: any number */
+    bool is_shared;     /* its workers are other processes */
 } lp_executor_config;
 
 /*
@@ -111,6 +113,8 @@ typedef struct lp_task_about {
     const char *label; /* copied; NULL if it has none */
     int64_t timeout;   /* nanoseconds from its start; 0: none */
     uint32_t retries;  /* after errors and deaths */
+    int64_t priority;  /* higher ones first */
+    bool exceeds;      /* the limit of pending tasks does not hold for it */
 } lp_task_about;
 
 uint32_t lp_executor_max_workers(const lp_executor *executor);
@@ -123,8 +127,9 @@ bool lp_executor_is_serial(const lp_executor *executor);
 
 /*
  * Accept a task: the parcel is copied, its handles are taken. Gives a task
- * with one reference. 0, LP_CLOSED, LP_BROKEN, LP_NOMEM, or LP_SYSTEM if
- * there is no worker and none can be started.
+ * with one reference. 0, LP_CLOSED, LP_BROKEN, LP_FULL, LP_CROWDED (by
+ * priorities), LP_NOMEM, or LP_SYSTEM if there is no worker and none can be
+ * started.
  */
 int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
                        const lp_task_about *about, lp_task **task);
@@ -136,6 +141,15 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
 int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
                           const lp_task_about *about, lp_task **tasks,
                           uint32_t *count);
+
+/*
+ * 0, LP_CLOSED, LP_BROKEN; or LP_FULL: the host's bell rings when that may
+ * have changed.
+ */
+int lp_executor_ask_for_room(lp_executor *executor);
+
+/* The most pending tasks; 0: any number. */
+uint32_t lp_executor_max_queue(const lp_executor *executor);
 
 /* A task that no worker runs: it is the host's to complete. */
 int lp_executor_make_manual(lp_executor *executor, lp_task **task);
@@ -159,8 +173,8 @@ typedef struct lp_group_content {
  * A group of a map. Its owner makes it, fills it, sets its other fields, and
  * queues it with so many items; then takes its pieces; and drops it, at any
  * time: what has not begun is cancelled then, or runs for nobody. 0, LP_CLOSED,
- * LP_BROKEN, LP_SYSTEM or LP_NOMEM; after a failure the owner only has to drop
- * it.
+ * LP_BROKEN, LP_CROWDED, LP_SYSTEM or LP_NOMEM; after a failure the owner only
+ * has to drop it.
  */
 int lp_executor_new_group(lp_executor *executor, uint32_t *number);
 lp_load *lp_executor_load(lp_executor *executor, uint32_t number);
@@ -168,7 +182,7 @@ lp_group *lp_executor_group(lp_executor *executor, uint32_t number);
 int lp_executor_fill_group(lp_executor *executor, uint32_t number,
                            const lp_group_content *content);
 int lp_executor_queue_group(lp_executor *executor, uint32_t number,
-                            uint32_t count);
+                            uint32_t count, int64_t priority);
 void lp_executor_drop_group(lp_executor *executor, uint32_t number,
                             bool cancel);
 

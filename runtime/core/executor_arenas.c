@@ -136,6 +136,18 @@ void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
         free_arena(executor, outcomes, arena);
 }
 
+void lp_executor_close_files_locked(lp_executor *executor)
+{
+    for (uint32_t i = 0; i < executor->outcomes.count; i++) {
+        lp_outcomes *outcomes = lp_table_at(&executor->outcomes, i);
+        if (!outcomes->arena || outcomes->file.fd < 0) continue;
+        lp_arena_map_all(outcomes->arena);
+        lp_shm_close(&outcomes->file);
+    }
+    lp_shm_close(&executor->files.host);
+    lp_shm_close(&executor->files.words);
+}
+
 void lp_executor_clear_arenas(lp_executor *executor)
 {
     for (uint32_t i = 0; i < executor->outcomes.count; i++) {

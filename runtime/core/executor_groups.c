@@ -200,7 +200,8 @@ void lp_executor_drop_piece(lp_executor *executor, lp_address address)
     lp_lock_leave(&executor->lock);
 }
 
-static int discard(void *executor, const lp_taken *piece)
+/* Called under the executor's lock. */
+static int discard(void *executor, const lp_taken *piece) LP_UNCHECKED
 {
     drop_piece_locked(executor, piece->address);
     return LP_OK;
@@ -338,6 +339,7 @@ int lp_executor_new_group(lp_executor *executor, uint32_t *number)
         atomic_store(&group->cost, 0);
         atomic_store(&group->gone, 0);
         atomic_store(&group->pieces, 0);
+        load->generation++;
         atomic_store(&load->count, 0);
         atomic_store(&account->accounted, 0);
         account->damaged = 0;
@@ -380,7 +382,7 @@ int lp_executor_fill_group(lp_executor *executor, uint32_t number,
 }
 
 int lp_executor_queue_group(lp_executor *executor, uint32_t number,
-                            uint32_t count)
+                            uint32_t count, int64_t priority)
 {
     lp_control *control = &executor->control;
     lp_group *group = lp_executor_group(executor, number);
@@ -397,7 +399,8 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
         lp_executor_limit_locked(executor, load->timeout);
         atomic_fetch_or(&group->state, LP_QUEUED);
         atomic_store(&group->claimed, 0); /* from now on it can be claimed */
-        status = lp_queue_put(&control->queue, number | LP_QUEUE_GROUP);
+        status =
+            lp_levels_put(&control->levels, priority, number | LP_QUEUE_GROUP);
         if (status != LP_OK) {
             executor->accepted -= count;
             atomic_store(&group->claimed, UINT32_MAX);
@@ -405,6 +408,7 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
             atomic_fetch_and(&group->state, ~LP_QUEUED);
         }
     }
+    if (status == LP_CORRUPT) status = lp_executor_damaged_locked(executor);
     lp_lock_leave(&executor->lock);
     if (status != LP_OK) return status;
     if (executor->kind->run_queued) {

@@ -58,9 +58,14 @@ struct lp_executor {
     uint32_t free_group_count;
     uint32_t free_group_room;
     uint32_t live_groups;
-    uint32_t orphan;    /* groups to free when done: number + 1 */
-    uint64_t accepted;  /* tasks and items */
-    uint64_t settled;   /* of these, ended without a worker */
+    uint32_t orphan;   /* groups to free when done: number + 1 */
+    uint64_t accepted; /* tasks and items */
+    uint64_t settled;  /* of these, ended without a worker */
+    /* For a limit of pending tasks; without workers' claims: */
+    uint32_t max_queue; /* 0: none; immutable */
+    uint32_t room;      /* this many more are known to fit */
+    uint64_t tasks_accepted;
+    uint64_t tasks_settled; /* of these, ended before they began */
     uint32_t sent;      /* tasks for one worker alone, that have not ended */
     uint32_t live;      /* workers */
     uint8_t *alive;     /* of max_workers flags */
@@ -147,6 +152,14 @@ void lp_executor_account_locked(lp_executor *executor, uint32_t number,
                                 uint32_t first, uint32_t count)
     LP_HOLDS(&executor->lock);
 
+/* One task more is pending, whether there is room or not. */
+void lp_executor_count_pending_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
+/* Queue a pending task again that a worker had taken. 0, or LP_NOMEM. */
+int lp_executor_requeue_locked(lp_executor *executor, lp_task *task)
+    LP_HOLDS(&executor->lock);
+
 /* Put a task into the inbox of the worker that it is sent to. */
 void lp_executor_send_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock);
@@ -180,12 +193,20 @@ void lp_executor_unhold_arena_locked(lp_executor *executor, uint32_t arena)
 /* The arena of a number that a worker wrote; NULL if there is none. */
 lp_outcomes *lp_executor_outcomes(lp_executor *executor, uint32_t arena);
 
+/* Close all memory files; what lies in them stays readable. */
+void lp_executor_close_files_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
 /* Free all arenas. */
 void lp_executor_clear_arenas(lp_executor *executor);
 
 /* Give a block of outcomes back, that the host has read. */
 void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
                                      lp_place place) LP_HOLDS(&executor->lock);
+
+/* A worker has written nonsense into the queue. Gives LP_BROKEN. */
+int lp_executor_damaged_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
 
 /* See lp_executor_break. */
 void lp_executor_break_locked(lp_executor *executor, const char *text)

@@ -13,16 +13,15 @@ static uint64_t outstanding_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
-    /* A death may have been counted twice: that does no harm. */
-    int64_t left = (int64_t)(executor->accepted - executor->settled);
+    uint64_t left = executor->accepted - executor->settled;
     uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 0; i < workers; i++) {
         lp_record *record = lp_table_at(&control->records, i);
         /* Acquire; pairs with count_ended in worker.c. */
-        left -=
-            (int64_t)atomic_load_explicit(&record->ended, memory_order_acquire);
+        left -= atomic_load_explicit(&record->ended, memory_order_acquire);
     }
-    return left > 0 ? (uint64_t)left : 0;
+    /* A death may have been counted twice, or a worker have lost its mind. */
+    return left > UINT64_MAX / 2 ? 0 : left;
 }
 
 bool lp_executor_is_busy_locked(lp_executor *executor)
@@ -85,23 +84,31 @@ static void unqueue_list(lp_executor *executor, uint32_t entry)
     }
 }
 
-void lp_executor_empty_queue_locked(lp_executor *executor)
+/* Let go of all that is on a level, where its words may be nonsense. */
+static void empty_level(lp_executor *executor, lp_queue *queue)
 {
     lp_control *control = &executor->control;
     uint32_t entry;
     uint64_t position;
-    uint64_t left = control->queue.tail;
-    while (left-- > 0 &&
-           lp_queue_take(&control->queue, &entry, 1, &position) > 0) {
+    uint64_t left = queue->tail;
+    while (left-- > 0 && lp_queue_take(queue, &entry, 1, &position) > 0) {
         if (entry & LP_QUEUE_GROUP) {
             lp_group *group =
                 lp_executor_group(executor, entry & ~LP_QUEUE_GROUP);
-            (void)lp_queue_remove(&control->queue, position);
+            (void)lp_queue_remove(queue, position);
             if (group) lp_group_unqueue(group, control->bell);
         } else if (lp_executor_task(executor, entry)) {
             lp_control_unqueue(control, entry);
         }
     }
+}
+
+void lp_executor_empty_queue_locked(lp_executor *executor)
+{
+    lp_control *control = &executor->control;
+    lp_queue *queue;
+    for (uint32_t i = 0; (queue = lp_levels_at(&control->levels, i)); i++)
+        empty_level(executor, queue);
     for (uint32_t i = 0; i < control->records.count; i++) {
         lp_record *record = lp_table_at(&control->records, i);
         unqueue_list(executor, atomic_exchange(&record->inbox, 0));
@@ -128,7 +135,7 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     if (end != LP_END_STOPPED && executor->mode != LP_MODE_STOP) {
         lp_record *record = lp_table_at(&control->records, number);
         int status = LP_OK;
-        bool queued = lp_queue_length(&control->queue) > 0;
+        bool queued = lp_levels_length(&control->levels) > 0;
         if (has_work(record))
             status = lp_executor_start_locked(executor, number);
         /* One that has drained all knows that nobody is needed. */
@@ -182,4 +189,10 @@ bool lp_executor_has_ended(lp_executor *executor)
 void lp_executor_join(lp_executor *executor)
 {
     executor->kind->join(executor->self);
+    lp_lock_enter(&executor->lock);
+    /* Futures may be kept long after; descriptors need not be. */
+    if (executor->is_shared && executor->live == 0 &&
+        executor->mode != LP_MODE_OPEN)
+        lp_executor_close_files_locked(executor);
+    lp_lock_leave(&executor->lock);
 }

@@ -61,6 +61,7 @@ typedef struct lp_load {
     _Atomic uint32_t
         chunk;           /* items a claim as the caller wishes; 0: measured */
     uint64_t serial;     /* of the map, so that its function is decoded once */
+    uint32_t generation; /* how often the number has been used */
     uint32_t form;       /* of the items */
     uint32_t assigns;    /* decode the function anew for each item */
     int64_t timeout;     /* nanoseconds for each item; 0: none */

@@ -69,6 +69,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     new->source = NULL;
     new->label = NULL;
     new->sent = 0;
+    new->priority = 0;
     new->ending = 0;
     new->manual = 0;
     atomic_store_explicit(&new->posted, 0, memory_order_relaxed);
@@ -189,7 +190,9 @@ bool lp_task_cancel(lp_task *task)
     lp_executor *executor = task->executor;
     lp_lock_enter(&executor->lock);
     executor->settled++;
+    executor->tasks_settled++;
     lp_lock_leave(&executor->lock);
+    lp_control_make_room(&executor->control);
     tell_settled(task, before);
     return true;
 }
@@ -199,6 +202,8 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase)
     uint32_t before;
     if (!lp_cell_settle(lp_task_cell(task), phase, &before)) return;
     task->executor->settled++;
+    task->executor->tasks_settled++;
+    lp_control_make_room(&task->executor->control);
     tell_settled(task, before);
 }
 

@@ -2,8 +2,9 @@
  * worker.c - how a worker takes its share, runs it and hands in the outcomes.
  *
  * It looks for work in this order: its inbox (broadcasts), its batch, the
- * items that it has claimed, the front of the queue, and what other workers
- * have taken but not begun. Only then does it sleep.
+ * items that it has claimed, the front of the highest level of the queue that
+ * is not empty, and what other workers have taken but not begun. Only then
+ * does it sleep.
  *
  * When tasks are tiny it takes several at a time, so that workers seldom
  * meet at the queue; tasks that are not tiny are taken one by one. Either
@@ -49,6 +50,7 @@ void lp_worker_init(lp_worker *worker, lp_control *control, uint32_t number)
     worker->control = control;
     worker->number = number;
     worker->record = lp_table_at(&control->records, number);
+    worker->limited = control->layout->limited != 0;
     worker->left = UINT64_MAX;
     worker->average = TINY_NANOSECONDS;
 }
@@ -240,17 +242,42 @@ static void run_task(lp_worker *worker, uint32_t number)
     atomic_store_explicit(&record->running, 0, memory_order_release);
 }
 
+/* The record says what the worker is about to claim. */
+static void announce(lp_worker *worker, uint32_t number)
+{
+    lp_record *record = worker->record;
+    if (worker->limited) {
+        uint64_t claims =
+            atomic_load_explicit(&record->claims, memory_order_relaxed);
+        atomic_store_explicit(&record->claiming, claims + 1,
+                              memory_order_relaxed);
+    }
+    atomic_store_explicit(&record->running, number + 1, memory_order_release);
+}
+
+/* It has claimed it: so the task is not pending any more. */
+static void count_claim(lp_worker *worker)
+{
+    if (!worker->limited) return;
+    lp_worker_point(worker, "uncounted");
+    /* In total order: whoever waits sees the count, or is seen here. */
+    atomic_store(
+        &worker->record->claims,
+        atomic_load_explicit(&worker->record->claiming, memory_order_relaxed));
+    lp_control_make_room(worker->control);
+}
+
 /* Announce, then claim and run, or let go of, a task from queue or inbox. */
 static void claim_and_run(lp_worker *worker, uint32_t number,
                           void (*announced)(lp_worker *worker))
 {
-    atomic_store_explicit(&worker->record->running, number + 1,
-                          memory_order_release);
+    announce(worker, number);
     lp_worker_point(worker, "announced");
     announced(worker);
     lp_worker_point(worker, "begun");
     uint32_t state;
     if (lp_cell_claim(cell_at(worker->control, number), &state)) {
+        count_claim(worker);
         run_task(worker, number);
         return;
     }
@@ -260,12 +287,12 @@ static void claim_and_run(lp_worker *worker, uint32_t number,
 
 /* ---- batches ---- */
 
-static uint32_t batch_limit(lp_worker *worker)
+static uint32_t batch_limit(lp_worker *worker, lp_queue *queue)
 {
     uint32_t limit = 1;
     if (worker->average < TINY_NANOSECONDS) {
         lp_control *control = worker->control;
-        uint64_t share = lp_queue_length(&control->queue) /
+        uint64_t share = lp_queue_length(queue) /
                          atomic_load_explicit(&control->layout->workers,
                                               memory_order_relaxed);
         limit = share > LP_BATCH ? LP_BATCH : (uint32_t)share;
@@ -310,6 +337,23 @@ static void run_batch(lp_worker *worker)
         atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
 }
 
+/*
+ * Take from the highest level that has something; gives which. 0 if all are
+ * empty. Others may be faster at one, so this looks again.
+ */
+static uint32_t take(lp_worker *worker, uint32_t *batch, uint64_t *position,
+                     lp_queue **queue)
+{
+    uint32_t count = 0;
+    do {
+        *queue = lp_levels_first(&worker->control->levels);
+        if (!*queue) return 0;
+        count =
+            lp_queue_take(*queue, batch, batch_limit(worker, *queue), position);
+    } while (count == 0 && lp_queue_length(*queue) == 0);
+    return count;
+}
+
 /* Take from the queue and run; false if it was empty. */
 static bool serve_queue(lp_worker *worker)
 {
@@ -317,13 +361,13 @@ static bool serve_queue(lp_worker *worker)
     lp_record *record = worker->record;
     uint32_t batch[LP_BATCH];
     uint64_t position;
-    if (lp_queue_length(&control->queue) == 0) return false;
+    lp_queue *queue;
+    if (!lp_levels_first(&control->levels)) return false;
     atomic_store_explicit(&record->moving, 1, memory_order_relaxed);
-    uint32_t count =
-        lp_queue_take(&control->queue, batch, batch_limit(worker), &position);
+    uint32_t count = take(worker, batch, &position, &queue);
     lp_worker_point(worker, "taken");
     if (count > 0 && (batch[0] & LP_QUEUE_GROUP)) {
-        lp_worker_items_take(worker, batch[0], position);
+        lp_worker_items_take(worker, batch[0], queue, position);
         return true;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -336,7 +380,7 @@ static bool serve_queue(lp_worker *worker)
     if (count == 0) return false;
     lp_worker_point(worker, "batched");
     if (count > 1) lp_worker_hoard(worker, true);
-    if (count > 1 || lp_queue_length(&control->queue) > 0)
+    if (count > 1 || lp_levels_first(&control->levels))
         lp_idle_wake_one(&control->words->idle);
     run_batch(worker);
     return true;
@@ -352,10 +396,10 @@ static bool steal_task(lp_worker *worker, lp_record *other)
     for (uint32_t i = taken; i > begun; i--) {
         uint32_t number =
             atomic_load_explicit(&other->batch[i - 1], memory_order_relaxed);
-        atomic_store_explicit(&worker->record->running, number + 1,
-                              memory_order_release);
+        announce(worker, number);
         lp_worker_point(worker, "stealing");
         if (lp_cell_steal(cell_at(worker->control, number))) {
+            count_claim(worker);
             lp_idle_wake_one(&worker->control->words->idle);
             run_task(worker, number);
             return true;
@@ -489,7 +533,7 @@ lp_end lp_worker_run(lp_worker *worker)
         bool sleep = atomic_load(&control->layout->mode) == LP_MODE_OPEN &&
                      atomic_load(&worker->record->inbox) == 0 &&
                      atomic_load(&worker->record->waiting) == 0 &&
-                     lp_queue_length(&control->queue) == 0 &&
+                     lp_levels_length(&control->levels) == 0 &&
                      !can_steal(worker);
         lp_worker_point(worker, "sleeping");
         if (sleep) lp_idle_sleep(idle, declared);

@@ -15,7 +15,7 @@
 #include "base/stop.h"
 #include "core/group.h"
 #include "core/idle.h"
-#include "core/queue.h"
+#include "core/levels.h"
 #include "core/table.h"
 #include "core/task.h"
 
@@ -63,9 +63,17 @@ typedef struct lp_record {
     _Atomic int64_t deadline;  /* of the job; 0: none */
     /* The piece in the making: its group + 1 (0: none), its items. */
     _Atomic uint32_t piece_group;
+    _Atomic uint32_t piece_generation; /* of that group */
     _Atomic uint32_t piece_first;
     _Atomic uint32_t piece_end; /* of the items that are begun or next */
     lp_progress progress;
+    /*
+     * If pending tasks are limited: tasks it has claimed, and how many they
+     * are with the one that it tries to claim. They differ after a death
+     * between the claim and the count.
+     */
+    _Atomic uint64_t claims;
+    _Atomic uint64_t claiming;
     _Atomic uint32_t batch[LP_BATCH]; /* taken from the queue */
 } lp_record;
 
@@ -73,16 +81,19 @@ typedef struct lp_record {
 typedef struct lp_layout {
     _Atomic uint32_t mode;    /* lp_mode */
     _Atomic uint32_t workers; /* records in use, from 0 */
+    uint32_t limited;         /* pending tasks are; immutable */
     uint64_t setup;           /* the kind's: a place of the host's arena */
     uint64_t setup_length;
-    lp_chunk_places slots, loads, cells, groups, records, rings;
+    lp_chunk_places slots, loads, cells, groups, records;
+    lp_levels_layout levels;
 } lp_layout;
 
 /* What host and workers write; all zeroes at first. */
 typedef struct lp_words {
     lp_queue_words queue;
     lp_idle idle;
-    _Atomic uint32_t hoards; /* workers that have begun less than they took */
+    _Atomic uint32_t blocked; /* somebody waits until a task has begun */
+    _Atomic uint32_t hoards;  /* workers that have begun less than they took */
     _Atomic uint32_t completed; /* list of cells for the host: number + 1 */
     _Atomic uint32_t deaths;    /* for tests: workers that died as told */
 } lp_words;
@@ -91,7 +102,7 @@ typedef struct lp_words {
 typedef struct lp_control {
     lp_layout *layout;
     lp_words *words;
-    lp_queue queue;
+    lp_levels levels; /* the queue */
     lp_bell *bell;
     lp_arena *parcels;
     lp_table slots;
@@ -170,8 +181,9 @@ typedef struct lp_worker {
     lp_arena *outcomes;
     uint32_t arena; /* the number by which the host knows that arena */
     uint32_t number;
-    bool mortal; /* it may die and be replaced: a process */
-    int32_t pid; /* of that process; else 0 */
+    bool limited; /* it counts its claims */
+    bool mortal;  /* it may die and be replaced: a process */
+    int32_t pid;  /* of that process; else 0 */
     const lp_worker_kind *kind;
     void *self;       /* the kind's */
     uint64_t left;    /* tasks until it retires; UINT64_MAX: never */
@@ -234,6 +246,14 @@ void lp_control_post(lp_control *control, uint32_t number);
 
 /* A running task goes to phase; whoever waits hears of it. */
 void lp_control_complete(lp_control *control, uint32_t number, lp_phase phase);
+
+/* A task has begun or ended: wake those who wait for room in the queue. */
+static inline void lp_control_make_room(lp_control *control)
+{
+    _Atomic uint32_t *blocked = &control->words->blocked;
+    if (atomic_load(blocked) && atomic_exchange(blocked, 0))
+        lp_bell_ring(control->bell);
+}
 
 /* The queue, or a batch, lets go of a task that somebody else ended. */
 void lp_control_unqueue(lp_control *control, uint32_t number);

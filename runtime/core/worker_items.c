@@ -140,6 +140,9 @@ static void announce_piece(lp_worker *worker, uint32_t group)
     uint32_t next = lp_claim_next(atomic_load(&record->items));
     atomic_store_explicit(&record->progress.done, 0, memory_order_relaxed);
     atomic_store_explicit(&record->progress.results, 0, memory_order_relaxed);
+    const lp_load *load = lp_table_at(&worker->control->loads, group);
+    atomic_store_explicit(&record->piece_generation, load->generation,
+                          memory_order_relaxed);
     atomic_store_explicit(&record->piece_first, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_end, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_group, group + 1,
@@ -211,7 +214,7 @@ static void own_items(lp_worker *worker, uint64_t items)
     atomic_store(&worker->record->items, items);
     lp_worker_point(worker, "items owned");
     atomic_store_explicit(&worker->record->moving, 0, memory_order_release);
-    if (count > 1 || lp_queue_length(&worker->control->queue) > 0)
+    if (count > 1 || lp_levels_first(&worker->control->levels))
         lp_idle_wake_one(&worker->control->words->idle);
     run_items(worker);
     if (worker->abandoned) return;
@@ -233,7 +236,8 @@ bool lp_worker_items_resume(lp_worker *worker)
     return true;
 }
 
-void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position)
+void lp_worker_items_take(lp_worker *worker, uint32_t entry, lp_queue *queue,
+                          uint64_t position)
 {
     lp_control *control = worker->control;
     uint32_t number = entry & ~LP_QUEUE_GROUP;
@@ -248,7 +252,7 @@ void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position)
     uint32_t count = lp_group_claim(group, load, &claim, &first, &exhausted);
     lp_worker_point(worker, "group claimed");
     uint64_t whole = atomic_load(&load->chunk) ? LP_CLAIM_WHOLE : 0;
-    if (exhausted && lp_queue_remove(&control->queue, position)) {
+    if (exhausted && lp_queue_remove(queue, position)) {
         lp_worker_point(worker, "group removed");
         lp_group_unqueue(group, control->bell);
     }

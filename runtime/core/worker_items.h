@@ -12,10 +12,11 @@
 bool lp_worker_items_resume(lp_worker *worker);
 
 /*
- * Claim items of the group at the front of the queue, and run them. The
- * record says that the worker is moving; not any more afterwards.
+ * Claim items of the group at the front of a level of the queue, and run them.
+ * The record says that the worker is moving; not any more afterwards.
  */
-void lp_worker_items_take(lp_worker *worker, uint32_t entry, uint64_t position);
+void lp_worker_items_take(lp_worker *worker, uint32_t entry, lp_queue *queue,
+                          uint64_t position);
 
 /* Take half of the items that other has not begun, and run them. */
 bool lp_worker_items_steal(lp_worker *worker, lp_record *other);

@@ -61,6 +61,8 @@ LPOOL_API int lpool_check_version(int major, int minor, int lua);
 #define LPOOL_ESYSTEM      (-9)  /* the system refused: see errno */
 #define LPOOL_EFAILED      (-10) /* Lua code raised an error */
 #define LPOOL_EDEEP        (-11) /* executors are nested too deep */
+#define LPOOL_EFULL        (-12) /* no more tasks may be pending */
+#define LPOOL_ECROWDED     (-13) /* no more priorities can be pending */
 #define LPOOL_ENOHELPER    (-20) /* process pools have no helper program */
 #define LPOOL_EVERSION     (-21) /* lpool.h or Lua is of another version */
 
@@ -177,6 +179,13 @@ typedef enum lpool_kind {
     LPOOL_PROCESSES = 3 /* each worker a process, which may crash alone */
 } lpool_kind;
 
+/* What a submit does when as many tasks are pending as may be. */
+typedef enum lpool_when_full {
+    LPOOL_FULL_BLOCKS = 0, /* waits */
+    LPOOL_FULL_FAILS,      /* returns LPOOL_EFULL */
+    LPOOL_FULL_RUNS        /* the same: see lpool_executor_stand_in */
+} lpool_when_full;
+
 typedef struct lpool_executor_config {
     size_t size; /* sizeof(lpool_executor_config) */
     lpool_kind kind;
@@ -184,7 +193,10 @@ typedef struct lpool_executor_config {
     const char *name_prefix; /* NULL: such as ThreadPoolExecutor-<n> */
     int64_t timeout; /* of each task from its start, nanoseconds; 0: none */
     bool breaks; /* processes: the death of one worker breaks the executor */
+    unsigned max_queue; /* most pending tasks, without items; 0: any number */
+    lpool_when_full when_full;
     uint64_t max_tasks;         /* of a worker before it is replaced; 0: any */
+    uint64_t memory_limit;      /* bytes of a worker's Lua heap; 0: any */
     const char *const *preload; /* modules that each worker requires */
     size_t preload_count;
     int initializer; /* stack index of a function; 0: none */
@@ -200,13 +212,22 @@ LPOOL_API void lpool_executor_config_init(lpool_executor_config *config);
 /* The most workers that an executor can have. */
 #define LPOOL_MAX_WORKERS 16382u
 
+/* So many different priorities can be pending in one executor at a time. */
+#define LPOOL_MAX_PRIORITIES 64
+
+/*
+ * The least memory_limit. A worker's state takes 26 KiB before its first task,
+ * and 98 KiB once that has made an executor of its own.
+ */
+#define LPOOL_MIN_MEMORY_LIMIT 131072u
+
 /*
  * Open an executor of the host that L is attached to. [-0, +0, e] on
  * success; the caller owns the reference it is given. LPOOL_EUNSENDABLE:
  * [-0, +1, e], the text says what cannot cross. LPOOL_EDEEP: L belongs to a
  * worker of LPOOL_MAX_DEPTH executors. LPOOL_ENOHELPER: [-0, +1, e], the text
- * says where the helper of process pools was looked for. LPOOL_ENOMEM,
- * LPOOL_ESYSTEM.
+ * says where the helper of process pools was looked for. LPOOL_EINVALID: a
+ * memory_limit below LPOOL_MIN_MEMORY_LIMIT. LPOOL_ENOMEM, LPOOL_ESYSTEM.
  */
 LPOOL_API int lpool_executor_open(lua_State *L,
                                   const lpool_executor_config *config,
@@ -219,6 +240,9 @@ LPOOL_API void lpool_executor_release(lpool_executor *executor);
 
 LPOOL_API lpool_kind lpool_executor_kind(const lpool_executor *executor);
 LPOOL_API unsigned lpool_executor_max_workers(const lpool_executor *executor);
+LPOOL_API unsigned lpool_executor_max_queue(const lpool_executor *executor);
+LPOOL_API lpool_when_full
+lpool_executor_when_full(const lpool_executor *executor);
 
 /* 0 if it takes work, else LPOOL_ECLOSED or LPOOL_EBROKEN. */
 LPOOL_API int lpool_executor_check(lpool_executor *executor);
@@ -250,13 +274,17 @@ typedef struct lpool_task_options {
     const char *label; /* a name for people, copied; NULL: none */
     int64_t timeout;   /* nanoseconds from the start of a task; 0: no other */
     unsigned retries;  /* how often it runs again after an error or a death */
+    int64_t priority;  /* higher ones run first */
 } lpool_task_options;
 
 /*
  * Submit the function below the nargs values on top. [-(nargs+1), +0, e] on
  * success: a future that the caller owns. LPOOL_EUNSENDABLE: [-(nargs+1),
  * +1, e], the text says what cannot cross. Otherwise LPOOL_ECLOSED,
- * LPOOL_EBROKEN, LPOOL_ENOMEM or LPOOL_ESYSTEM: [-(nargs+1), +0, e].
+ * LPOOL_EBROKEN, LPOOL_ENOMEM, LPOOL_ECROWDED or LPOOL_ESYSTEM: [-(nargs+1),
+ * +0, e]. LPOOL_EFULL: [-0, +0, e]. A submit that waits for room raises as
+ * lpool_future_wait; one by a worker of the executor does not wait, and goes
+ * past the limit.
  */
 LPOOL_API int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                            const lpool_task_options *options,
@@ -306,6 +334,14 @@ LPOOL_API int lpool_submit_c(lua_State *L, lpool_executor *executor,
 LPOOL_API int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
                               const lpool_task_options *options,
                               lpool_future **futures, unsigned *count);
+
+/*
+ * An executor of the serial kind with workers as those of executor, for L to
+ * run what that has no room for. The caller owns the reference it is given.
+ * 0, LPOOL_ENOMEM. [-0, +0, e]
+ */
+LPOOL_API int lpool_executor_stand_in(lua_State *L, lpool_executor *executor,
+                                      lpool_executor **stand_in);
 
 /* ---- futures ---- */
 

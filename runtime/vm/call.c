@@ -48,6 +48,7 @@ void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
         .reader = {bytes, bytes + length, handles, handle_count},
     };
     lp_buffer_reset(&state->buffer);
+    lp_heap_reset(&state->heap);
     lua_pushvalue(L, LP_AT_CALL);
     lua_pushlightuserdata(L, &work);
     int status = lua_pcall(L, 1, LUA_MULTRET, LP_AT_HANDLER);
@@ -62,6 +63,7 @@ void lp_call_run(lp_state *state, const uint8_t *bytes, size_t length,
         outcome->ending = LP_RETURNED;
     }
     lua_settop(L, LP_AT_TOP);
+    lp_state_reclaim(state);
     /* An executor that only the garbage here holds could never end. */
     if (handle_count > 0) lua_gc(L, LUA_GCCOLLECT);
     outcome->bytes = state->buffer.bytes;

@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "vm/vm.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,9 +26,53 @@ static void note_text(lp_state *state, const char *text)
     snprintf(state->text, sizeof(state->text), "%s", text);
 }
 
+static bool ends_with(const char *text, const char *words)
+{
+    size_t length = strlen(text), end = strlen(words);
+    return length >= end && strcmp(text + length - end, words) == 0;
+}
+
+/*
+ * Whether an error with that text, perhaps behind a place, says that the
+ * task has passed the limit: Lua was refused memory; or it did not even ask,
+ * since what was wanted is larger than INT_MAX or than an address space.
+ */
+static bool passed_limit(const lp_state *state, const char *text)
+{
+    const lp_heap *heap = &state->heap;
+    if (lp_heap_has_refused(heap)) return ends_with(text, "not enough memory");
+    return heap->limit > 0 && heap->limit <= INT_MAX &&
+           (ends_with(text, "resulting string too large") ||
+            ends_with(text, "buffer too large") ||
+            ends_with(text, "block too big"));
+}
+
+/* Say so in words. */
+static void describe_limit(const lp_state *state, char *text, size_t size)
+{
+    if (state->heap.starved) {
+        snprintf(text, size,
+                 "the process of the worker has no more memory, though its "
+                 "Lua state is within its memory_limit of %zu bytes",
+                 state->heap.limit);
+    } else {
+        snprintf(text, size,
+                 "the task passed memory_limit, %zu bytes for the Lua state "
+                 "of its worker; raise the limit, or let a task hold less at "
+                 "a time",
+                 state->heap.limit);
+    }
+}
+
 lp_ending lp_failure_reason(lp_state *state, lp_cause cause, int number,
                             const char *text, lp_buffer *out)
 {
+    char limit[256];
+    if (passed_limit(state, text)) {
+        cause = LP_CAUSE_LIMIT;
+        describe_limit(state, limit, sizeof(limit));
+        text = limit;
+    }
     lp_reason reason = {.cause = cause, .number = number};
     size_t before = out->length;
     note_text(state, text);
@@ -120,6 +165,13 @@ lp_ending lp_failure_encode(lp_state *state, int status, lp_buffer *out)
         /* The handler did not run, or not to its end. */
         luaL_unref(L, LUA_REGISTRYINDEX, state->traceback);
         state->traceback = LUA_NOREF;
+    }
+    if (lua_type(L, -1) == LUA_TSTRING &&
+        passed_limit(state, lua_tostring(L, -1))) {
+        lp_ending ending = lp_failure_reason(state, LP_CAUSE_LIMIT, 0,
+                                             lua_tostring(L, -1), out);
+        lua_pop(L, 1);
+        return ending;
     }
     failure work = {.state = state, .out = out, .ending = LP_GAVE_UP};
     lua_pushvalue(L, LP_AT_FAILURE);

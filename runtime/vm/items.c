@@ -139,6 +139,7 @@ static void add_failure(lp_state *state, int pcall_status)
     lp_ending ending = lp_failure_encode(state, pcall_status, results);
     seal(results, begin, ending);
     state->whole = results->length;
+    lp_state_reclaim(state);
 }
 
 /* ---- items ---- */
@@ -240,6 +241,7 @@ void lp_items_begin(lp_state *state, const lp_items_source *source,
     lua_State *L = state->L;
     state->form = LP_ITEMS_INTEGERS;
     state->source = *source;
+    lp_heap_reset(&state->heap);
     begin_results(state);
     seek(state, first);
     if (state->function == source->serial) return;
@@ -275,12 +277,14 @@ void lp_items_run(lp_state *state, uint32_t count)
             lua_pop(L, 1);
             state->results.length = state->whole;
             state->cursor = state->item; /* once more */
+            lp_state_reclaim(state);
             continue;
         }
         add_failure(state, status);
         state->next++;
         note_progress(state);
     }
+    lp_state_reclaim(state);
 }
 
 void lp_items_end(lp_state *state, uint32_t *form, const uint8_t **bytes,

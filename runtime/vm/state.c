@@ -7,6 +7,7 @@
 #include "vm/vm.h"
 
 #include <lualib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The address is the key of the state in its own registry. */
@@ -176,4 +177,42 @@ int lp_state_preload(lp_state *state, const void *bytes, size_t length,
     }
     lua_settop(L, LP_AT_TOP);
     return status;
+}
+
+static void collect(lua_State *L)
+{
+    /* What has a finalizer goes in the collection after the one it runs in. */
+    lua_gc(L, LUA_GCCOLLECT);
+    lua_gc(L, LUA_GCCOLLECT);
+}
+
+int lp_state_limit(lp_state *state, size_t limit, char *text, size_t size)
+{
+    lp_heap_impose(&state->heap, state->L, limit);
+    if (lp_heap_is_full(&state->heap)) collect(state->L);
+    if (!lp_heap_is_full(&state->heap)) return LP_OK;
+    snprintf(text, size,
+             "its Lua state holds %zu bytes before the first task, too much "
+             "for memory_limit = %zu; raise the limit, or preload less",
+             state->heap.used, limit);
+    return LP_FAILED;
+}
+
+void lp_state_lift_limit(lp_state *state)
+{
+    lp_heap_lift(&state->heap);
+}
+
+void lp_state_reclaim(lp_state *state)
+{
+    if (!lp_heap_has_refused(&state->heap)) return;
+    collect(state->L);
+    lp_alloc_give_back();
+    lp_heap_reset(&state->heap);
+    state->full = lp_heap_is_full(&state->heap);
+}
+
+bool lp_state_is_full(const lp_state *state)
+{
+    return state->full;
 }

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/library.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,5 +55,22 @@ void lp_state_seed(lp_state *state, uint64_t seed);
  */
 int lp_state_preload(lp_state *state, const void *bytes, size_t length,
                      char *module, size_t module_size, char *text, size_t size);
+
+/*
+ * Let the state's Lua heap take no more than limit bytes from now on, with
+ * what it holds already. A task that passes it ends with LP_CAUSE_LIMIT; all
+ * garbage is collected then. 0; or LP_FAILED, and text as above, if the state
+ * is too full for tasks to begin with. Once.
+ */
+int lp_state_limit(lp_state *state, size_t limit, char *text, size_t size);
+
+/* The state is about to be closed: its finalizers have all the room. */
+void lp_state_lift_limit(lp_state *state);
+
+/*
+ * Whether less than a quarter of the limit is free after a task has passed
+ * it: the next ones would starve. False without a limit.
+ */
+bool lp_state_is_full(const lp_state *state);
 
 #endif

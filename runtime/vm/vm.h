@@ -10,6 +10,7 @@
 
 #include "base/stop.h"
 #include "codec/codec.h"
+#include "vm/heap.h"
 #include "vm/items.h"
 
 #include <lauxlib.h>
@@ -33,6 +34,8 @@ struct lp_state {
     lp_stop *stop;    /* how others stop it; NULL: they cannot */
     int exit_code;
     int traceback; /* reference of the last error's traceback */
+    lp_heap heap;
+    bool full; /* see lp_state_is_full */
 
     lp_items_source source; /* of the items in progress */
     const uint8_t *item;    /* the item in progress */
@@ -47,6 +50,14 @@ struct lp_state {
     lp_memory eager; /* the outcomes' memory, for results of all sizes */
     size_t whole;    /* bytes of results that are complete */
 };
+
+/* state.c */
+
+/*
+ * A task, or some items, have ended: collect what one of them left behind
+ * that had passed the limit. [-0, +0, -]
+ */
+void lp_state_reclaim(lp_state *state);
 
 /* exit.c */
 

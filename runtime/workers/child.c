@@ -17,11 +17,19 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* Lines up to this long reach a pipe or file in one piece. */
 #define OUTPUT_BUFFER ((size_t)64 << 10)
+
+/*
+ * What a process with a memory limit may use besides, and how much more of
+ * the limit: for C libraries, threads of its own pools, messages.
+ */
+#define MEMORY_SLACK ((uint64_t)512 << 20)
+#define MEMORY_TIMES 4u
 
 typedef struct child {
     lp_cradle *cradle;
@@ -119,10 +127,11 @@ static void flush_output(void)
     if (__fpending(stdout) > 0) (void)fflush(stdout); /* its own affair */
 }
 
-/* A task called os.exit: it was the last of this process. */
-static void note_exit(child *self)
+/* A task called os.exit, or left no room: it was the last of this process. */
+static void note_end(child *self)
 {
-    if (lp_call_exited(self->cradle->state)) self->loop.left = 0;
+    const lp_state *state = self->cradle->state;
+    if (lp_call_exited(state) || lp_state_is_full(state)) self->loop.left = 0;
 }
 
 static void execute(void *context, const lp_job *job, lp_outcome *outcome)
@@ -130,7 +139,7 @@ static void execute(void *context, const lp_job *job, lp_outcome *outcome)
     child *self = context;
     lp_state_worker_kind.execute(self->cradle->state, job, outcome);
     flush_output();
-    note_exit(self);
+    note_end(self);
 }
 
 static void begin_items(void *context, const lp_items *items, uint32_t first,
@@ -146,7 +155,7 @@ static void run_items(void *context, uint32_t count)
     child *self = context;
     lp_state_worker_kind.run_items(self->cradle->state, count);
     flush_output();
-    note_exit(self);
+    note_end(self);
 }
 
 static void end_items(void *context, lp_items_outcome *outcome)
@@ -204,6 +213,7 @@ static int read_setup(child *self)
     memcpy(&told, at, sizeof(told));
     at += sizeof(told);
     setup->max_tasks = told.max_tasks;
+    setup->memory_limit = told.memory_limit;
     int status = lp_buffer_append(&setup->initializer, at, told.initializer);
     if (status == LP_OK)
         status = lp_buffer_append(&setup->finalizer, at + told.initializer,
@@ -218,6 +228,35 @@ static int attach_library(child *self, int fd)
     return lp_library_attach(self->cradle->host->library, fd, &link);
 }
 
+/* Bytes of private memory the process has, by the system's count; 0: unknown.
+ */
+static uint64_t private_memory(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    if (fscanf(file, "%*u %*u %*u %*u %*u %llu", &pages) != 1) pages = 0;
+    (void)fclose(file); /* it was only read */
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/*
+ * The Lua heap has its own limit; this one is for C libraries, which must not
+ * eat up the machine. Shared memory does not count.
+ */
+static void limit_memory(uint64_t limit)
+{
+    struct rlimit allowed;
+    uint64_t now = private_memory();
+    if (limit == 0 || now == 0 || limit > UINT64_MAX / 2 / MEMORY_TIMES) return;
+    uint64_t most = now + MEMORY_SLACK + MEMORY_TIMES * limit;
+    /* A system that refuses has a lower limit already. */
+    if (getrlimit(RLIMIT_DATA, &allowed) != 0 || allowed.rlim_cur <= most)
+        return;
+    allowed.rlim_cur = most;
+    (void)setrlimit(RLIMIT_DATA, &allowed);
+}
+
 static int begin(child *self, const lp_child_request *request, const int *fds)
 {
     lp_cradle *cradle = self->cradle;
@@ -228,6 +267,7 @@ static int begin(child *self, const lp_child_request *request, const int *fds)
     if (status == LP_OK) status = lp_host_renew(cradle->host);
     if (status == LP_OK) status = read_setup(self);
     if (status != LP_OK) return status;
+    limit_memory(cradle->setup.memory_limit);
 
     lp_worker_init(&self->loop, &self->control, request->number);
     self->loop.arena = request->arena;

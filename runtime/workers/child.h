@@ -36,6 +36,7 @@ enum {
  */
 typedef struct lp_child_setup {
     uint64_t max_tasks;
+    uint64_t memory_limit;
     uint64_t initializer; /* bytes of the parcel */
     uint64_t finalizer;
 } lp_child_setup;

@@ -25,7 +25,7 @@ struct lp_mother {
     lp_watch watch;
     bool released;   /* nobody wants its children any more */
     uint32_t losses; /* supervisor only: zygotes lost, in a row, childless */
-    void (*ready)(void *context, const char *text);
+    void (*ready)(void *context, const char *text, bool lost);
     void *context;
 };
 
@@ -107,16 +107,15 @@ static void on_died(void *context, uint64_t ticket, pid_t pid, int status)
 static void on_ready(void *context, const char *text)
 {
     lp_mother *mother = context;
-    void (*ready)(void *, const char *) = mother->ready;
+    void (*ready)(void *, const char *, bool) = mother->ready;
     mother->ready = NULL;
-    if (ready && !mother->released) ready(mother->context, text);
+    if (ready && !mother->released) ready(mother->context, text, false);
 }
 
 /* Move the children of a mother that is gone to a list of their own. */
-static void take_orphans_locked(lp_mother *mother, lp_list *orphans)
-    LP_HOLDS(&mother->nursery->lock)
+static void take_orphans_locked(lp_nursery *nursery, const lp_mother *mother,
+                                lp_list *orphans) LP_HOLDS(&nursery->lock)
 {
-    lp_nursery *nursery = mother->nursery;
     lp_list *next;
     for (lp_list *node = nursery->children.next; node != &nursery->children;
          node = next) {
@@ -139,6 +138,7 @@ static void tell_orphans(lp_list *orphans, bool greeted)
             continue;
         }
         if (child->pid == 0) child->born(child, 0);
+        child->orphaned = true;
         child->died(child, SIGKILL);
     }
 }
@@ -156,7 +156,7 @@ static void lose_mother(lp_mother *mother)
     bool released = mother->released;
     lp_list orphans;
     lp_list_init(&orphans);
-    take_orphans_locked(mother, &orphans);
+    take_orphans_locked(nursery, mother, &orphans);
     if (released) lp_list_remove(&mother->in_nursery);
     lp_lock_leave(&nursery->lock);
     lp_zygote_free(zygote);
@@ -165,11 +165,9 @@ static void lose_mother(lp_mother *mother)
         return;
     }
     if (mother->ready) {
-        void (*ready)(void *, const char *) = mother->ready;
+        void (*ready)(void *, const char *, bool) = mother->ready;
         mother->ready = NULL;
-        ready(mother->context,
-              "preload failed, the pool is not usable any more: the process "
-              "that loads the modules has ended");
+        ready(mother->context, NULL, true);
     }
     tell_orphans(&orphans, greeted);
 }
@@ -220,7 +218,8 @@ int lp_nursery_warm(lp_nursery *nursery)
 }
 
 int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
-                       void (*ready)(void *context, const char *text),
+                       void (*ready)(void *context, const char *text,
+                                     bool lost),
                        void *context, lp_mother **out)
 {
     lp_mother *mother = lp_calloc(1, sizeof(*mother));

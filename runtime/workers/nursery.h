@@ -23,7 +23,8 @@ typedef struct lp_child {
     lp_list in_nursery;
     lp_mother *mother;
     uint64_t ticket;
-    pid_t pid; /* 0 before its birth */
+    pid_t pid;     /* 0 before its birth */
+    bool orphaned; /* it died because its zygote did */
     /*
      * Called by the supervisor. born: error is 0, or the errno of why there
      * is no child; then that was the last. died: status is as waitpid says
@@ -44,11 +45,13 @@ lp_nursery *lp_nursery_new(lp_host *host, const char *program,
 void lp_nursery_free(lp_nursery *nursery);
 
 /*
- * Have a zygote with modules; ready is called by the supervisor with NULL, or
- * with the reason why they could not be loaded. 0, LP_NOMEM or LP_SYSTEM.
+ * Have a zygote with modules; ready is called by the supervisor with NULL; or
+ * with the reason why they could not be loaded; or lost, if the process that
+ * was to load them has ended. 0, LP_NOMEM or LP_SYSTEM.
  */
 int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
-                       void (*ready)(void *context, const char *text),
+                       void (*ready)(void *context, const char *text,
+                                     bool lost),
                        void *context, lp_mother **mother);
 
 /*

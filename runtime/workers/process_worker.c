@@ -78,6 +78,7 @@ int lp_process_workers_attach(lp_process_workers *workers,
     }
     const lp_child_setup told = {
         .max_tasks = setup->max_tasks,
+        .memory_limit = setup->memory_limit,
         .initializer = setup->initializer.length,
         .finalizer = setup->finalizer.length,
     };
@@ -221,7 +222,9 @@ static void born(lp_child *child, int error)
              "a worker could not be started: %s; the pool is not usable any "
              "more",
              why);
+    lp_executor_retain(executor); /* as in died */
     lp_executor_start_failed(executor, number, text);
+    lp_executor_release(executor);
 }
 
 /* What to tell people of a child that could not even begin. */
@@ -260,7 +263,7 @@ static void died(lp_child *child, int status)
     uint32_t number = worker->number;
     (void)listen_to(worker); /* its last words */
     uint32_t stage = atomic_load(&record_of(worker)->stage);
-    if (stage == LP_STAGE_STARTING && worker->child.pid != 0) {
+    if (stage == LP_STAGE_STARTING && !worker->child.orphaned) {
         count_stillborn(worker, status);
     } else {
         workers->stillborn = 0;
@@ -268,23 +271,47 @@ static void died(lp_child *child, int status)
     bool orderly = (stage & 3) == LP_STAGE_ENDED && WIFEXITED(status);
     bool breaks = workers->breaks;
     free_worker(worker);
-    /* The executor may be freed by others as soon as its last worker is. */
+    /* Others may free the executor as soon as its last worker has ended. */
+    lp_executor_retain(executor);
     if (orderly) {
         lp_executor_worker_ended(executor, number, (lp_end)(stage / 4));
-        return;
+    } else {
+        if (breaks) lp_executor_break_abruptly(executor);
+        lp_burial(executor, number, &death);
     }
-    if (breaks) lp_executor_break_abruptly(executor);
-    lp_burial(executor, number, &death);
+    lp_executor_release(executor);
 }
 
 /* ---- the kind ---- */
 
+/* Say that the process has ended that was to load these. */
+static void name_preload(const lp_setup *setup, char *text, size_t size)
+{
+    const char *at = (const char *)setup->preload.bytes;
+    const char *end = at + setup->preload.length;
+    size_t length = (size_t)snprintf(text, size, "preload of");
+    at += strlen(at) + 1; /* the two search paths come first */
+    at += strlen(at) + 1;
+    for (; at < end && length < size; at += strlen(at) + 1)
+        length += (size_t)snprintf(text + length, size - length, " '%s'", at);
+    if (length < size)
+        snprintf(text + length, size - length,
+                 " failed, the pool is not usable any more: the process that "
+                 "loads the modules has ended");
+}
+
 /* Supervisor: the modules are loaded, or cannot be. */
-static void preloaded(void *context, const char *why)
+static void preloaded(void *context, const char *why, bool lost)
 {
     lp_process_workers *workers = context;
     lp_executor *executor = workers->executor;
-    if (why) {
+    char names[LP_BREAK_TEXT];
+    if (lost) {
+        name_preload(&workers->setup, names, sizeof(names));
+        why = names;
+    }
+    /* Nobody wants to hear of it once the executor was stopped. */
+    if (why && lp_executor_check(executor) == LP_OK) {
         char text[LP_BREAK_TEXT + 128];
         snprintf(text, sizeof(text), "a worker's %s", why);
         workers->setup.log(text);
@@ -369,9 +396,17 @@ static int start(void *self, uint32_t number)
     return status;
 }
 
+static void close_files(lp_process_workers *workers)
+{
+    if (workers->reader >= 0) close(workers->reader);
+    if (workers->library >= 0) close(workers->library);
+    workers->reader = workers->library = -1;
+}
+
+/* All workers have ended, and their processes with them. */
 static void join(void *self)
 {
-    (void)self; /* a worker has ended when its process has */
+    close_files(self);
 }
 
 static bool is_ours(const lp_child *child, void *self)
@@ -424,8 +459,7 @@ static void free_workers(void *self)
 {
     lp_process_workers *workers = self;
     lp_nursery_release(workers->nursery, workers->mother);
-    if (workers->reader >= 0) close(workers->reader);
-    if (workers->library >= 0) close(workers->library);
+    close_files(workers);
     lp_setup_clear(&workers->setup);
     lp_free(workers);
 }

@@ -2,7 +2,8 @@
  * serial_worker.c - the loop without a thread.
  *
  * The state is opened by the first task and closed with the executor, or
- * when the executor closes. Only one thread may use a serial executor.
+ * when the executor closes; or when it is too full to go on, and the next task
+ * gets another. Only one thread may use a serial executor.
  */
 #include "workers/serial_worker.h"
 
@@ -15,7 +16,7 @@ struct lp_serial_worker {
     lp_executor *executor;
     lp_identity identity;
     lp_worker loop;
-    lp_state *state;  /* NULL before the first task, and at the end */
+    lp_state *state;  /* NULL before a task opens it, and at the end */
     bool running;     /* a task of it submits to it */
     lp_thread thread; /* that runs it, while it is running */
     lp_stop stop;
@@ -34,6 +35,66 @@ void lp_serial_worker_attach(lp_serial_worker *worker, lp_executor *executor)
     worker->executor = executor;
 }
 
+/* ---- executing ---- */
+
+/* The worker that nothing can replace replaces its state, if it is full. */
+static void renew_if_full(lp_serial_worker *worker)
+{
+    char text[LP_BREAK_TEXT + 128];
+    lp_state *fresh = NULL;
+    if (!lp_state_is_full(worker->state)) return;
+    if (lp_setup_begin(&worker->setup, &worker->identity, &fresh, text,
+                       sizeof(text)) != LP_OK) {
+        lp_executor_break(worker->executor, text);
+        return;
+    }
+    lp_setup_end(&worker->setup, &worker->identity, worker->state, true);
+    worker->state = fresh;
+}
+
+static void execute(void *self, const lp_job *job, lp_outcome *outcome)
+{
+    lp_serial_worker *worker = self;
+    renew_if_full(worker);
+    lp_state_worker_kind.execute(worker->state, job, outcome);
+}
+
+static void begin_items(void *self, const lp_items *items, uint32_t first,
+                        lp_progress *progress)
+{
+    lp_serial_worker *worker = self;
+    renew_if_full(worker);
+    lp_state_worker_kind.begin_items(worker->state, items, first, progress);
+}
+
+static void run_items(void *self, uint32_t count)
+{
+    lp_serial_worker *worker = self;
+    lp_state_worker_kind.run_items(worker->state, count);
+}
+
+static void end_items(void *self, lp_items_outcome *outcome)
+{
+    lp_serial_worker *worker = self;
+    lp_state_worker_kind.end_items(worker->state, outcome);
+}
+
+static void recover(void *self)
+{
+    lp_serial_worker *worker = self;
+    lp_state_worker_kind.recover(worker->state);
+}
+
+static const lp_worker_kind kind = {
+    .recover = recover,
+    .execute = execute,
+    .begin_items = begin_items,
+    .run_items = run_items,
+    .end_items = end_items,
+};
+
+/* ---- life ---- */
+
 /* Called under the executor's lock, for the first task. */
 static int start(void *self, uint32_t number)
 {
@@ -46,7 +107,8 @@ static int start(void *self, uint32_t number)
     worker->loop.outcomes =
         lp_executor_arena(worker->executor, worker->loop.arena);
     worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
-    worker->loop.kind = &lp_state_worker_kind;
+    worker->loop.kind = &kind;
+    worker->loop.self = worker;
     worker->stop.words = &worker->loop.record->job;
     worker->identity.stop = &worker->stop;
     if (worker->setup.max_tasks > 0)
@@ -67,7 +129,6 @@ static void run_queued(void *self)
         if (lp_setup_begin(&worker->setup, &worker->identity, &worker->state,
                            text, sizeof(text)) != LP_OK)
             lp_executor_break(worker->executor, text);
-        worker->loop.self = worker->state;
     }
     if (worker->state) lp_worker_run_queued(&worker->loop);
     (void)lp_stop_adopt(before);

@@ -17,6 +17,33 @@ void lp_setup_clear(lp_setup *setup)
     lp_buffer_clear(&setup->preload);
 }
 
+static int copy_buffer(lp_buffer *buffer, const lp_buffer *from)
+{
+    lp_buffer_init(buffer);
+    int status = LP_OK;
+    if (from->length > 0)
+        status = lp_buffer_append(buffer, from->bytes, from->length);
+    for (size_t i = 0; i < from->handle_count && status == LP_OK; i++)
+        status = lp_buffer_add_handle(buffer, from->handles[i]);
+    return status;
+}
+
+int lp_setup_stand_in(lp_setup *setup, const lp_setup *from,
+                      const lp_executor *executor)
+{
+    *setup = *from;
+    int status = copy_buffer(&setup->initializer, &from->initializer);
+    int finalizer = copy_buffer(&setup->finalizer, &from->finalizer);
+    int preload = copy_buffer(&setup->preload, &from->preload);
+    snprintf(setup->prefix, sizeof(setup->prefix), "%.100s_caller",
+             from->prefix);
+    setup->kind = "serial";
+    setup->stands_in_for = executor;
+    setup->max_tasks = 0;
+    if (status == LP_OK) status = finalizer;
+    return status == LP_OK ? preload : status;
+}
+
 void lp_setup_name(const lp_setup *setup, uint32_t number, char *name,
                    size_t size)
 {
@@ -33,6 +60,7 @@ void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
     identity->seed = setup->seed + 0x9E3779B97F4A7C15u *
                                        (1 + atomic_fetch_add(&host->seed, 1));
     identity->kind = setup->kind;
+    identity->stands_in_for = setup->stands_in_for;
     identity->depth = setup->depth;
     identity->number = number;
     lp_setup_name(setup, number, identity->name, sizeof(identity->name));
@@ -86,7 +114,11 @@ int lp_setup_open(const lp_setup *setup, lp_identity *identity,
 int lp_setup_ready(const lp_setup *setup, lp_identity *identity,
                    lp_state *state, char *text, size_t size)
 {
+    char why[LP_BREAK_TEXT];
     lp_state_seed(state, identity->seed);
+    if (setup->memory_limit > 0 &&
+        lp_state_limit(state, setup->memory_limit, why, sizeof(why)) != LP_OK)
+        return report_failure(setup, identity, "start", why, text, size);
     if (setup->initializer.length == 0 ||
         run_parcel(state, &setup->initializer, &identity->outcomes))
         return LP_OK;
@@ -122,6 +154,7 @@ int lp_setup_begin(const lp_setup *setup, lp_identity *identity, lp_state **out,
 void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
                   lp_state *state, bool orderly)
 {
+    lp_state_lift_limit(state);
     if (orderly && setup->finalizer.length > 0 &&
         !run_parcel(state, &setup->finalizer, &identity->outcomes))
         log_failure(setup, "finalizer", identity, lp_call_text(state));

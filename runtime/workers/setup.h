@@ -23,6 +23,8 @@ typedef struct lp_identity {
     lp_executor *executor; /* NULL in another process */
     const char *kind;      /* "thread" */
     uint32_t number;
+    /* A stand-in's: see lp_setup. Only compared, and perhaps gone. */
+    const lp_executor *stands_in_for;
     uint32_t depth; /* how deep executors are nested */
     uint64_t seed;  /* of its random numbers */
     char name[LP_NAME_SIZE];
@@ -35,13 +37,16 @@ typedef struct lp_setup {
     uint64_t seed;         /* of the workers' seeds */
     const char *kind;
     char prefix[LP_NAME_SIZE];
-    uint32_t depth;                /* of the workers: see lp_identity */
-    uint64_t max_tasks;            /* 0: no limit */
-    int64_t timeout;               /* of each task, nanoseconds; 0: none */
-    lp_buffer initializer;         /* a parcel; empty: none */
-    lp_buffer finalizer;           /* the same */
-    lp_buffer preload;             /* see lp_state_preload; empty: nothing */
-    void (*log)(const char *line); /* a line for people */
+    const lp_executor *stands_in_for; /* NULL: it has tasks of its own */
+    uint32_t depth;                   /* of the workers: see lp_identity */
+    uint64_t max_tasks;               /* 0: no limit */
+    uint64_t memory_limit;            /* bytes of a state's heap; 0: none */
+    int64_t timeout;                  /* of each task, nanoseconds; 0: none */
+    lp_buffer initializer;            /* a parcel; empty: none */
+    lp_buffer finalizer;              /* the same */
+    lp_buffer preload;                /* see lp_state_preload; empty: nothing */
+    void (*log)(const char *line);    /* a line for people */
+    int when_full;                    /* the api's: lpool_when_full */
 } lp_setup;
 
 /* Free what the setup owns. */
@@ -50,6 +55,13 @@ void lp_setup_clear(lp_setup *setup);
 /* What worker number is called. */
 void lp_setup_name(const lp_setup *setup, uint32_t number, char *name,
                    size_t size);
+
+/*
+ * Copy from, into all zeroes, for a worker that runs tasks in the caller of
+ * executor, whose setup it is. 0, or LP_NOMEM: to be cleared all the same.
+ */
+int lp_setup_stand_in(lp_setup *setup, const lp_setup *from,
+                      const lp_executor *executor);
 
 /* Fill in who worker number of executor is. */
 void lp_setup_identify(const lp_setup *setup, lp_executor *executor,

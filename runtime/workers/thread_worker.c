@@ -21,6 +21,7 @@ typedef struct thread_worker {
     lp_stop stop;
     lp_identity identity;
     lp_worker loop;
+    lp_state *state;    /* its thread only */
     _Atomic bool ended; /* nothing is left to do but to join it */
     bool abandoned;     /* guarded by the list's lock: it is stuck */
 } thread_worker;
@@ -40,6 +41,74 @@ void lp_thread_workers_attach(lp_thread_workers *workers, lp_executor *executor)
     workers->executor = executor;
 }
 
+/* ---- states with a limit ---- */
+
+/*
+ * The kind of workers whose state may come to be so full that they must be
+ * replaced. Those without a limit are spared the detour.
+ */
+
+static void retire_if_full(thread_worker *worker)
+{
+    if (lp_state_is_full(worker->state)) worker->loop.left = 0;
+}
+
+static void execute(void *self, const lp_job *job, lp_outcome *outcome)
+{
+    thread_worker *worker = self;
+    lp_state_worker_kind.execute(worker->state, job, outcome);
+    retire_if_full(worker);
+}
+
+static void begin_items(void *self, const lp_items *items, uint32_t first,
+                        lp_progress *progress)
+{
+    thread_worker *worker = self;
+    lp_state_worker_kind.begin_items(worker->state, items, first, progress);
+}
+
+static void run_items(void *self, uint32_t count)
+{
+    thread_worker *worker = self;
+    lp_state_worker_kind.run_items(worker->state, count);
+    retire_if_full(worker);
+}
+
+static void end_items(void *self, lp_items_outcome *outcome)
+{
+    thread_worker *worker = self;
+    lp_state_worker_kind.end_items(worker->state, outcome);
+}
+
+static void recover(void *self)
+{
+    thread_worker *worker = self;
+    lp_state_worker_kind.recover(worker->state);
+}
+
+static const lp_worker_kind limited_kind = {
+    .recover = recover,
+    .execute = execute,
+    .begin_items = begin_items,
+    .run_items = run_items,
+    .end_items = end_items,
+};
+
+/* ---- threads ---- */
+
+/* Whether workers may end before the executor does. */
+static bool are_replaced(const lp_setup *setup)
+{
+    return setup->max_tasks > 0 || setup->memory_limit > 0;
+}
+
+/* What the loop runs tasks with, in a state that is ready. */
+static void set_kind(thread_worker *worker, bool limited)
+{
+    worker->loop.kind = limited ? &limited_kind : &lp_state_worker_kind;
+    worker->loop.self = limited ? (void *)worker : (void *)worker->state;
+}
+
 /* The thread's main function. */
 static void *run(void *argument)
 {
@@ -47,18 +116,18 @@ static void *run(void *argument)
     lp_setup *setup = &worker->workers->setup;
     lp_executor *executor = worker->workers->executor;
     lp_end end = LP_END_STOPPED;
-    lp_state *state = NULL;
     char text[LP_BREAK_TEXT + 128];
 
     lp_thread_set_name(worker->identity.name);
     lp_stop_adopt(&worker->stop);
-    if (lp_setup_begin(setup, &worker->identity, &state, text, sizeof(text)) !=
-        LP_OK) {
+    if (lp_setup_begin(setup, &worker->identity, &worker->state, text,
+                       sizeof(text)) != LP_OK) {
         lp_executor_break(executor, text);
     } else {
-        worker->loop.self = state;
+        set_kind(worker, setup->memory_limit > 0);
         end = lp_worker_run(&worker->loop);
-        lp_setup_end(setup, &worker->identity, state, end != LP_END_ABANDONED);
+        lp_setup_end(setup, &worker->identity, worker->state,
+                     end != LP_END_ABANDONED);
     }
     lp_stop_adopt(NULL);
     if (end == LP_END_ABANDONED) {
@@ -100,7 +169,7 @@ static void join_threads(lp_thread_workers *workers, bool ended)
 static int start(void *self, uint32_t number)
 {
     lp_thread_workers *workers = self;
-    if (workers->setup.max_tasks > 0) join_threads(workers, true);
+    if (are_replaced(&workers->setup)) join_threads(workers, true);
     thread_worker *worker = lp_calloc(1, sizeof(*worker));
     if (!worker) return LP_NOMEM;
     lp_executor *executor = workers->executor;
@@ -111,7 +180,6 @@ static int start(void *self, uint32_t number)
     worker->loop.arena = lp_executor_worker_arena(executor, number);
     worker->loop.outcomes = lp_executor_arena(executor, worker->loop.arena);
     worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
-    worker->loop.kind = &lp_state_worker_kind;
     worker->stop.words = &worker->loop.record->job;
     worker->identity.stop = &worker->stop;
     if (workers->setup.max_tasks > 0)

@@ -13,9 +13,11 @@
 #include "core/executor.h"
 #include "core/mailbox.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int failures;
 static int tests;
@@ -52,9 +54,17 @@ typedef struct hand {
     uint32_t next;
 } hand;
 
+/* A task of this one byte waits for this lock. */
+#define HOLD 255
+static lp_lock held;
+
 static void execute(void *self, const lp_job *job, lp_outcome *outcome)
 {
     hand *worker = self;
+    if (job->length == 1 && job->bytes[0] == HOLD) {
+        lp_lock_enter(&held);
+        lp_lock_leave(&held);
+    }
     worker->sum = 0;
     for (size_t i = 0; i < job->length; i++)
         worker->sum += job->bytes[i];
@@ -159,11 +169,19 @@ static const lp_executor_kind kind = {
 /* Whether executors lie in memory files, as for processes. */
 static bool shared;
 
+/* The limit of pending tasks of the executors to open; 0: none. */
+static uint32_t max_queue;
+
 static lp_executor *open_executor(lp_host *host, uint32_t workers,
                                   uint64_t left)
 {
     crew *team = calloc(1, sizeof(*team));
-    lp_executor_config config = {host, &kind, team, workers, shared};
+    const lp_executor_config config = {.host = host,
+                                       .kind = &kind,
+                                       .self = team,
+                                       .max_workers = workers,
+                                       .max_queue = max_queue,
+                                       .is_shared = shared};
     lp_executor *executor = NULL;
     lp_lock_init(&team->lock, LP_RANK_WORKERS);
     lp_list_init(&team->hands);
@@ -194,18 +212,42 @@ static void close_host(lp_host *host)
 
 /* ---- submitting ---- */
 
-static lp_task *submit(lp_executor *executor, uint8_t byte, size_t length)
+/* Wait until one task more may be pending. */
+static void await_room(lp_executor *executor)
 {
-    static const lp_task_about nothing = {.source = NULL};
+    lp_bell *bell = lp_executor_host(executor)->bell;
+    for (;;) {
+        uint32_t heard = lp_bell_listen(bell);
+        if (lp_executor_ask_for_room(executor) == LP_OK) return;
+        CHECK(
+            lp_bell_sleep(bell, heard, lp_clock_after(INT64_C(60000000000))) !=
+            LP_TIMEOUT);
+        if (failures) exit(1);
+    }
+}
+
+static lp_task *submit_at(lp_executor *executor, int64_t priority, uint8_t byte,
+                          size_t length)
+{
+    const lp_task_about about = {.priority = priority};
     lp_buffer parcel;
     lp_task *task = NULL;
+    int status;
     lp_buffer_init(&parcel);
     CHECK(lp_buffer_reserve(&parcel, length) == LP_OK);
     memset(parcel.bytes, byte, length);
     parcel.length = length;
-    CHECK(lp_executor_submit(executor, &parcel, &nothing, &task) == LP_OK);
+    while ((status = lp_executor_submit(executor, &parcel, &about, &task)) ==
+           LP_FULL)
+        await_room(executor);
+    CHECK(status == LP_OK);
     lp_buffer_clear(&parcel);
     return task;
+}
+
+static lp_task *submit(lp_executor *executor, uint8_t byte, size_t length)
+{
+    return submit_at(executor, 0, byte, length);
 }
 
 static void await(lp_task *task)
@@ -228,6 +270,9 @@ static uint64_t outcome_of(lp_task *task)
 #define SUBMITTERS 3
 #define TASKS      4000
 
+/* Submitters use so many. */
+static int priorities;
+
 /* Submit, take the result of some, drop others at once, cancel a few. */
 static void *submitter(void *argument)
 {
@@ -235,7 +280,9 @@ static void *submitter(void *argument)
     for (int i = 0; i < TASKS; i++) {
         size_t length = i % 50 == 0 ? 5000 : 7;
         uint8_t byte = (uint8_t)(i % 200);
-        lp_task *task = submit(executor, byte, length);
+        lp_task *task = submit_at(
+            executor, priorities > 1 ? i % priorities - priorities / 2 : 0,
+            byte, length);
         if (i % 3 == 0) {
             lp_task_release(task);
             continue;
@@ -277,6 +324,26 @@ static void test_race_with_workers_that_retire(void)
     race(7);
 }
 
+static void test_race_with_priorities(void)
+{
+    priorities = 11;
+    race(0);
+    race(5);
+    priorities = 0;
+}
+
+static void test_race_with_a_limit(void)
+{
+    for (uint32_t limit = 1; limit < 40; limit += 19) {
+        max_queue = limit;
+        race(0);
+        priorities = 3;
+        race(7);
+        priorities = 0;
+    }
+    max_queue = 0;
+}
+
 static void test_queue_grows_while_it_is_emptied(void)
 {
     lp_host host;
@@ -292,6 +359,176 @@ static void test_queue_grows_while_it_is_emptied(void)
     }
     lp_executor_release(executor);
     close_host(&host);
+}
+
+/* ---- levels ---- */
+
+/* An executor's control, and another view of it as another process has it. */
+typedef struct views {
+    lp_bell bell;
+    lp_memory_files files, other_files;
+    lp_control putter, taker;
+    lp_control *takes; /* the other view, if there is one */
+} views;
+
+static void open_views(views *both)
+{
+    memset(both, 0, sizeof(*both));
+    both->takes = &both->putter;
+    if (shared) CHECK(lp_memory_files_make(&both->files) == LP_OK);
+    CHECK(lp_control_make(&both->putter, shared ? &both->files : NULL,
+                          &both->bell) == LP_OK);
+    if (!shared) return;
+    lp_shm_init(&both->other_files.host);
+    CHECK(lp_memory_files_open(&both->other_files,
+                               lp_shm_reader(&both->files.host),
+                               dup(both->files.words.fd)) == LP_OK);
+    CHECK(lp_control_attach(&both->taker, &both->other_files, &both->bell) ==
+          LP_OK);
+    both->takes = &both->taker;
+}
+
+static void close_views(views *both)
+{
+    if (shared) {
+        lp_control_clear(&both->taker, &both->other_files);
+        lp_memory_files_clear(&both->other_files);
+    }
+    lp_control_clear(&both->putter, shared ? &both->files : NULL);
+    if (shared) lp_memory_files_clear(&both->files);
+}
+
+/* The next entry; UINT32_MAX: none. */
+static uint32_t take_entry(lp_levels *levels)
+{
+    uint64_t position;
+    uint32_t entry;
+    for (;;) {
+        lp_queue *queue = lp_levels_first(levels);
+        if (!queue) return UINT32_MAX;
+        if (lp_queue_take(queue, &entry, 1, &position) > 0) return entry;
+    }
+}
+
+static uint32_t visited;
+
+static void visit_entry(void *unused, uint32_t entry)
+{
+    (void)unused;
+    visited += entry;
+}
+
+static void test_levels(void)
+{
+    views both;
+    open_views(&both);
+    lp_levels *levels = &both.putter.levels, *taken = &both.takes->levels;
+    static const int64_t order[] = {INT64_MAX, 7, 0, -3, INT64_MIN};
+    static const int made[] = {2, 3, 0, 4, 1}; /* in this order */
+    enum { EACH = 1000 };
+    uint32_t sum = 0;
+    CHECK(take_entry(taken) == UINT32_MAX);
+    for (uint32_t i = 0; i < 5 * EACH; i++) {
+        int which = made[i % 5];
+        uint32_t entry = (uint32_t)which * EACH + i / 5;
+        CHECK(lp_levels_put(levels, order[which], entry) == LP_OK);
+        sum += entry;
+    }
+    CHECK(lp_levels_length(taken) == 5 * EACH);
+    lp_levels_each(levels, visit_entry, NULL);
+    CHECK(visited == sum);
+    visited = 0;
+    for (uint32_t i = 0; i < 5 * EACH; i++)
+        CHECK(take_entry(taken) == i);
+    CHECK(take_entry(taken) == UINT32_MAX);
+    CHECK(lp_levels_length(taken) == 0);
+    close_views(&both);
+}
+
+static void test_levels_are_limited(void)
+{
+    views both;
+    open_views(&both);
+    lp_levels *levels = &both.putter.levels, *taken = &both.takes->levels;
+    for (uint32_t i = 1; i < LP_LEVELS; i++)
+        CHECK(lp_levels_put(levels, i, i) == LP_OK);
+    CHECK(lp_levels_put(levels, -1, 0) == LP_CROWDED);
+    CHECK(lp_levels_put(levels, 0, 0) == LP_OK);
+    CHECK(lp_levels_put(levels, 5, 5) == LP_OK);
+    CHECK(lp_levels_length(taken) == LP_LEVELS + 1);
+    /* An empty one serves another priority. */
+    CHECK(take_entry(taken) == LP_LEVELS - 1);
+    CHECK(lp_levels_put(levels, -1, 99) == LP_OK);
+    CHECK(lp_levels_put(levels, 1000, 98) == LP_CROWDED);
+    CHECK(take_entry(taken) == LP_LEVELS - 2);
+    CHECK(lp_levels_put(levels, 1000, 98) == LP_OK);
+    CHECK(take_entry(taken) == 98);
+    for (uint32_t i = LP_LEVELS - 3; i > 0; i--) {
+        CHECK(take_entry(taken) == i);
+        if (i == 5) CHECK(take_entry(taken) == 5);
+    }
+    CHECK(take_entry(taken) == 0);
+    CHECK(take_entry(taken) == 99);
+    CHECK(take_entry(taken) == UINT32_MAX);
+    /* Times as priorities: always other ones. */
+    for (uint32_t i = 0; i < 10000; i++) {
+        CHECK(lp_levels_put(levels, (int64_t)i * 1000003 % 7919, i) == LP_OK);
+        if (i >= 20) CHECK(take_entry(taken) != UINT32_MAX);
+    }
+    CHECK(lp_levels_length(taken) == 20);
+    close_views(&both);
+}
+
+#define ENTRIES 60000u
+
+typedef struct racing {
+    views *both;
+    _Atomic uint32_t taken[ENTRIES];
+    _Atomic bool over;
+} racing;
+
+static void *taker(void *argument)
+{
+    racing *work = argument;
+    lp_levels *levels = &work->both->putter.levels;
+    for (;;) {
+        bool over = atomic_load(&work->over);
+        uint64_t length = lp_levels_length(levels);
+        uint32_t entry = take_entry(levels);
+        if (entry < ENTRIES) {
+            atomic_fetch_add(&work->taken[entry], 1);
+        } else if (over && length == 0) {
+            return NULL;
+        }
+    }
+}
+
+/* Priorities come and go, so that levels are used again. */
+static void test_levels_race(void)
+{
+    static racing work;
+    views both;
+    open_views(&both);
+    memset(&work, 0, sizeof(work));
+    work.both = &both;
+    lp_thread threads[3];
+    for (int i = 0; i < 3; i++)
+        CHECK(lp_thread_start(&threads[i], taker, &work) == LP_OK);
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        int64_t priority = i % 3 == 0 ? 0 : (int64_t)(i / 16) - 1000;
+        int status;
+        do {
+            status = lp_levels_put(&both.putter.levels, priority, i);
+            if (status == LP_CROWDED) (void)sched_yield();
+        } while (status == LP_CROWDED);
+        CHECK(status == LP_OK);
+    }
+    atomic_store(&work.over, true);
+    for (int i = 0; i < 3; i++)
+        lp_thread_join(&threads[i]);
+    for (uint32_t i = 0; i < ENTRIES; i++)
+        CHECK(atomic_load(&work.taken[i]) == 1);
+    close_views(&both);
 }
 
 static void test_mailbox_gets_each_task_once(void)
@@ -342,7 +579,7 @@ static uint32_t queue_range(lp_executor *executor, uint32_t count)
     group->chunk = 0;
     group->serial = 1;
     CHECK(lp_executor_fill_group(executor, number, &content) == LP_OK);
-    CHECK(lp_executor_queue_group(executor, number, count) == LP_OK);
+    CHECK(lp_executor_queue_group(executor, number, count, 0) == LP_OK);
     return number;
 }
 
@@ -421,11 +658,88 @@ static void test_stop_ends_every_task(void)
     }
 }
 
+static void test_stop_on_all_levels(void)
+{
+    for (int round = 0; round < 60; round++) {
+        lp_host host;
+        CHECK(lp_host_init(&host) == LP_OK);
+        lp_executor *executor = open_executor(&host, 2, 0);
+        lp_task *tasks[200];
+        for (int i = 0; i < 200; i++)
+            tasks[i] = submit_at(executor, i % (int)LP_LEVELS, 1, 1);
+        if (round % 3 == 0) {
+            lp_executor_break(executor, "on purpose");
+        } else if (round % 3 == 1) {
+            lp_executor_stop(executor, 0);
+        } else {
+            lp_executor_close(executor, true);
+        }
+        for (int i = 0; i < 200; i++) {
+            await(tasks[i]);
+            lp_task_release(tasks[i]);
+        }
+        lp_executor_release(executor);
+        close_host(&host);
+    }
+}
+
+/* ---- a limit of pending tasks ---- */
+
+static int try_submit(lp_executor *executor, bool exceeds, lp_task **task)
+{
+    const lp_task_about about = {.exceeds = exceeds};
+    lp_buffer parcel;
+    lp_buffer_init(&parcel);
+    CHECK(lp_buffer_append(&parcel, "x", 1) == LP_OK);
+    int status = lp_executor_submit(executor, &parcel, &about, task);
+    lp_buffer_clear(&parcel);
+    return status;
+}
+
+static void test_room(void)
+{
+    lp_host host;
+    CHECK(lp_host_init(&host) == LP_OK);
+    max_queue = 3;
+    lp_executor *executor = open_executor(&host, 1, 0);
+    max_queue = 0;
+    lp_task *tasks[5];
+    /* The worker waits in its first task, for the lock that we have. */
+    lp_lock_enter(&held);
+    tasks[0] = submit(executor, HOLD, 1);
+    while ((lp_task_state(tasks[0]) & LP_PHASE) == LP_PENDING)
+        (void)sched_yield();
+    for (int i = 1; i < 4; i++)
+        CHECK(try_submit(executor, false, &tasks[i]) == LP_OK);
+    CHECK(try_submit(executor, false, &tasks[4]) == LP_FULL);
+    CHECK(lp_executor_ask_for_room(executor) == LP_FULL);
+    CHECK(try_submit(executor, true, &tasks[4]) == LP_OK);
+    lp_task_cancel(tasks[2]);
+    lp_task_release(tasks[2]);
+    CHECK(try_submit(executor, false, &tasks[2]) == LP_FULL);
+    lp_task_cancel(tasks[3]);
+    lp_task_release(tasks[3]);
+    CHECK(lp_executor_ask_for_room(executor) == LP_OK);
+    CHECK(try_submit(executor, false, &tasks[2]) == LP_OK);
+    CHECK(try_submit(executor, false, &tasks[3]) == LP_FULL);
+    lp_executor_cancel_pending(executor);
+    CHECK(lp_executor_ask_for_room(executor) == LP_OK);
+    lp_executor_close(executor, false);
+    CHECK(lp_executor_ask_for_room(executor) == LP_CLOSED);
+    lp_lock_leave(&held);
+    lp_task_release(tasks[0]);
+    lp_task_release(tasks[1]);
+    lp_task_release(tasks[2]);
+    lp_task_release(tasks[4]);
+    lp_executor_release(executor);
+    close_host(&host);
+}
+
 /* Fail the first, second, third ... allocation of a submit. */
 static void test_submit_without_memory(void)
 {
     static const lp_task_about about = {
-        .source = "source", .line = 1, .label = "label"};
+        .source = "source", .line = 1, .label = "label", .priority = 1};
     size_t live = lp_alloc_live();
     lp_host host;
     CHECK(lp_host_init(&host) == LP_OK);
@@ -469,6 +783,13 @@ static void run_all(void)
 {
     run("tasks of several submitters end once, rightly", test_race);
     run("the same while workers retire", test_race_with_workers_that_retire);
+    run("the same with priorities", test_race_with_priorities);
+    run("the same with a limit of pending tasks", test_race_with_a_limit);
+    run("the highest level is taken from first, in order", test_levels);
+    run("no more levels than there may be", test_levels_are_limited);
+    run("levels lose nothing between a putter and takers", test_levels_race);
+    run("stop, break and cancel reach all levels", test_stop_on_all_levels);
+    run("room is counted exactly", test_room);
     run("the queue grows while it is emptied",
         test_queue_grows_while_it_is_emptied);
     run("a mailbox gets each task once", test_mailbox_gets_each_task_once);
@@ -479,6 +800,7 @@ static void run_all(void)
 
 int main(void)
 {
+    lp_lock_init(&held, LP_RANK_POOL);
     run_all();
     shared = true;
     run_all();

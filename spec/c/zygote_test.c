@@ -328,8 +328,8 @@ static void start(news *n, const char *mode)
 static void split(news *from, news *n, const char *bytes)
 {
     memset(n, 0, sizeof(*n));
-    CHECK(lp_zygote_split(from->zygote, bytes, strlen(bytes), &n->zygote) ==
-          LP_OK);
+    CHECK(lp_zygote_split(from->zygote, 9999, bytes, strlen(bytes),
+                          &n->zygote) == LP_OK);
 }
 
 static void finish(news *n)
@@ -461,7 +461,7 @@ static void test_strangers(void)
     CHECK(lp_zygote_kill(n.zygote, 1, SIGTERM) == LP_CLOSED);
     news other;
     memset(&other, 0, sizeof(other));
-    CHECK(lp_zygote_split(n.zygote, "", 0, &other.zygote) == LP_CLOSED);
+    CHECK(lp_zygote_split(n.zygote, 9999, "", 0, &other.zygote) == LP_CLOSED);
     finish(&n);
 
     const char *garbage[] = {"sh", "-c", "echo garbage of any length >&%d",
@@ -634,7 +634,7 @@ static void test_too_much(void)
     CHECK(lp_zygote_fork(n.zygote, 1, bytes, sizeof(bytes), NULL, 0) ==
           LP_INVALID);
     CHECK(lp_zygote_fork(n.zygote, 1, "x", 1, fds, COUNT(fds)) == LP_INVALID);
-    CHECK(lp_zygote_split(n.zygote, bytes, sizeof(bytes), &n.zygote) ==
+    CHECK(lp_zygote_split(n.zygote, 9999, bytes, sizeof(bytes), &n.zygote) ==
           LP_INVALID);
     finish(&n);
 }
@@ -985,7 +985,7 @@ static void test_without_memory(void)
     } while (status == LP_NOMEM);
     CHECK(failed == 3);
     lp_alloc_fail_at(1);
-    CHECK(lp_zygote_split(n.zygote, "", 0, &second.zygote) == LP_NOMEM);
+    CHECK(lp_zygote_split(n.zygote, 9999, "", 0, &second.zygote) == LP_NOMEM);
     lp_alloc_fail_at(0);
     ask(&n, 1, EXIT_WITH, 0, -1);
     await_count(&n, &n.died, 1);

@@ -127,7 +127,7 @@ describe("a map over items that kill their worker", function()
     local ex <close> = lpool.ProcessPoolExecutor(2)
     local results = ex:map(function(i)
       if i == 3 then
-        io.popen("kill -SEGV $PPID"):close()
+        io.popen("kill -KILL $PPID"):close()
       end
       return i
     end, { 1, 2, 3, 4, 5 }, { chunksize = 5 })

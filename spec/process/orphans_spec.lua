@@ -164,7 +164,7 @@ describe("a zombie", function()
 end)
 
 describe("a zygote that is killed", function()
-  for _, signal in ipairs { "KILL", "SEGV", "TERM" } do
+  for _, signal in ipairs { "KILL", "ABRT", "TERM" } do
     it("by SIG" .. signal .. " loses what ran; all else gets its answer from a new one", function()
       local result = run(([[
         local SIGNAL = %q
@@ -189,8 +189,12 @@ describe("a zygote that is killed", function()
         for i = 1, 50 do assert(ex:submit(math.abs, -i):result(10) == i) end
         local another = lpool.ProcessPoolExecutor(2)
         assert(another:submit(math.abs, -7):result(10) == 7)
-        local now = processes.zygotes(lpool.getpid())
-        assert(#now == 1 and now[1].pid ~= zygotes[1].pid)
+        local now
+        local deadline = lpool.now() + 5
+        repeat
+          now = processes.zygotes(lpool.getpid())
+        until #now == 1 or lpool.now() > deadline
+        assert(#now == 1 and now[1].pid ~= zygotes[1].pid, processes.describe(now))
         for i, value in ex:map(math.abs, lpool.range(1, 1000)) do assert(i == value) end
         ex:shutdown()
         another:shutdown()
@@ -205,7 +209,6 @@ describe("a zygote that is killed", function()
   it("again and again is replaced again and again", function()
     local result = run [[
       for i = 1, 15 do
-        assert(ex:submit(math.abs, -i):result(10) == i)
         local futures = {}
         for k = 1, 20 do futures[k] = ex:submit(math.abs, -k) end
         for _, zygote in ipairs(processes.zygotes(lpool.getpid())) do

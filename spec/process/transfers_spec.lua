@@ -123,7 +123,9 @@ describe("large parcels:", function()
       local before = resident()
       for i = 1, 30 do assert(ex:submit(echo, text):result() == text) end
       local grown = resident() - before
-      assert(grown < 100, grown .. " MiB more")
+      -- A sanitizer keeps what was freed.
+      local sanitized = (tonumber(os.getenv("LPOOL_PATIENCE")) or 1) > 1
+      assert(grown < 100 or sanitized, grown .. " MiB more")
       print("ok")
     ]])
     assert.are.equal("", result.err)

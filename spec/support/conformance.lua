@@ -25,10 +25,12 @@ local topics = {
   "shutdown",
   "closing",
   "stopping",
+  "queueing",
   "timeouts",
   "retries",
   "workers",
   "initializers",
+  "limits",
   "coroutines",
   "programs",
 }

@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,20 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* crash.untrap(): lets the signals that sanitizers catch kill again. */
+static int untrap(lua_State *L)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    (void)L;
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        signal(signals[i], SIG_DFL);
+    return 0;
+}
+
 /* crash.segfault(): writes to where nothing is. */
 static int segfault(lua_State *L)
 {
-    (void)L;
+    untrap(L);
     *(volatile int *)16 = 1;
     return 0;
 }
@@ -58,6 +69,7 @@ static int sink(volatile char *above)
 /* crash.overflow(): fills the stack of C. */
 static int overflow(lua_State *L)
 {
+    untrap(L);
     lua_pushinteger(L, sink(NULL));
     return 1;
 }
@@ -92,11 +104,25 @@ static int close_all(lua_State *L)
     return 0;
 }
 
-/* crash.scribble(name): fills what is mapped of files of that name, as far
- * as it can be written, and dies. */
+/* Write over some words of a region, chosen by the seed. */
+static void spoil(uint32_t *words, size_t count, unsigned seed)
+{
+    for (int i = 0; i < 200; i++) {
+        size_t at = (size_t)rand_r(&seed) % count;
+        uint32_t value = (uint32_t)rand_r(&seed);
+        words[at] = value & 1 ? value : value >> 1 & 15;
+    }
+}
+
+/*
+ * crash.scribble(name [, seed]): fills what is mapped of files of that name,
+ * as far as it can be written, or with a seed some words of it; and dies.
+ */
 static int scribble(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
+    unsigned seed = (unsigned)luaL_optinteger(L, 2, 0);
+    untrap(L);
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[512];
     while (maps && fgets(line, sizeof(line), maps)) {
@@ -105,8 +131,13 @@ static int scribble(lua_State *L)
         if (!strstr(line, name)) continue;
         if (sscanf(line, "%lx-%lx %4s", &first, &last, flags) != 3) continue;
         if (flags[1] != 'w') continue;
-        /* The file is shorter than its mapping; the end of it is a SIGBUS. */
-        memset((void *)first, 0xA5, last - first);
+        /* A file that is shorter than its mapping ends this by SIGBUS. */
+        if (seed == 0) {
+            memset((void *)first, 0xA5, last - first);
+        } else {
+            size_t size = last - first < 65536 ? last - first : 65536;
+            spoil((uint32_t *)first, size / sizeof(uint32_t), seed);
+        }
     }
     raise(SIGKILL);
     return 0;
@@ -130,6 +161,7 @@ int luaopen_crash(lua_State *L);
 int luaopen_crash(lua_State *L)
 {
     static const luaL_Reg functions[] = {
+        {"untrap", untrap},
         {"segfault", segfault},
         {"exit", exit_at_once},
         {"exit_normally", exit_normally},

@@ -181,6 +181,94 @@ local function recycling(n)
   check_losses(losses, "recycling")
 end
 
+-- Tasks and maps of several priorities, some cancelled; no more pending than there may be.
+local function priorities(n)
+  local losses = {}
+  do
+    local ex <close> = lpool.ProcessPoolExecutor { max_workers = 2, max_queue = 40 }
+    local futures, maps = {}, {}
+    for i = 1, n do
+      local view = ex:with { priority = i % 5 - 2 }
+      futures[i] = view:submit(double, i)
+      if i % 7 == 0 and futures[i]:cancel() then
+        futures[i] = false
+      elseif i % 100 == 0 then
+        maps[#maps + 1] = view:map(double, lpool.range(1, 50))
+      end
+    end
+    for i = 1, n do
+      if futures[i] then
+        local ok, value = pcall(futures[i].result, futures[i], 20)
+        count(losses, ok, value, 2 * i, "prioritized submit " .. i)
+      end
+    end
+    for _, results in ipairs(maps) do
+      for item = 1, 50 do
+        local ok, i, value = pcall(results)
+        count(losses, ok, ok and value or i, 2 * item, "prioritized item " .. item)
+      end
+    end
+  end
+  check_losses(losses, "priorities")
+end
+
+local MOST <const> = 30
+
+-- Whether the count of pending tasks is still right after the death.
+local function limit(n)
+  local losses = {}
+  do
+    local ex <close> = lpool.ProcessPoolExecutor {
+      max_workers = 2,
+      max_queue = MOST,
+      on_full = "error",
+    }
+    local futures = {}
+    local path = os.tmpname()
+    os.remove(path)
+    for i = 1, n do
+      local ok, f
+      repeat
+        ok, f = pcall(ex.submit, ex, double, i)
+        if not ok then
+          check(lpool.is(f, "FullError"), "limit:", tostring(f))
+          lpool.sleep(0.0001)
+        end
+      until ok
+      futures[i] = f
+    end
+    for i = 1, n do
+      local ok, value = pcall(futures[i].result, futures[i], 20)
+      count(losses, ok, value, 2 * i, "limited submit " .. i)
+    end
+    local held = {}
+    for i = 1, 2 do
+      repeat -- the death may be still to come
+        held[i] = ex:submit(function()
+          local lp = require "lpool"
+          while not io.open(path) do
+            lp.sleep(0.001)
+          end
+        end)
+        while not held[i]:running() and not held[i]:done() do
+          lpool.sleep(0.001)
+        end
+      until held[i]:running()
+    end
+    local pending = 0
+    while pcall(ex.submit, ex, double, 1) do
+      pending = pending + 1
+    end
+    io.open(path, "w"):close()
+    for i = 1, 2 do
+      pcall(held[i].result, held[i])
+    end
+    os.remove(path)
+    check(pending == MOST, "limit:", pending, "tasks could be pending and not", MOST)
+  end
+  check_losses(losses, "limit")
+end
+
 submits(SUBMITS)
 round_trips(SUBMITS // 20)
 map("map", ITEMS)
@@ -192,4 +280,6 @@ uneven_map(ITEMS // 10)
 broadcasts(50)
 closing(SUBMITS)
 recycling(SUBMITS // 10)
+priorities(SUBMITS)
+limit(SUBMITS)
 print(("ok %d %d"):format(lost_at_all, lpool.getpid()))

@@ -14,9 +14,9 @@ local lpool = require "lpool"
 
 -- luacheck: push no max line length
 local kinds = {
-  thread = { constructor = "ThreadPoolExecutor", broken = "BrokenThreadPool", concurrent = true, interrupts = true, same_process = true, default_name = "^ThreadPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "preload", "thread_name_prefix", "timeout" } },
-  process = { constructor = "ProcessPoolExecutor", broken = "BrokenProcessPool", concurrent = true, interrupts = true, same_process = false, default_name = "^ProcessPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_tasks_per_child", "max_workers", "on_crash", "preload", "timeout" } },
-  serial = { constructor = "SerialExecutor", broken = "BrokenExecutor", concurrent = false, same_process = true, default_name = ".", options = { "finalizer", "initargs", "initializer", "timeout" } },
+  thread = { constructor = "ThreadPoolExecutor", broken = "BrokenThreadPool", concurrent = true, interrupts = true, same_process = true, default_name = "^ThreadPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_queue", "max_tasks_per_child", "max_workers", "memory_limit", "on_full", "preload", "thread_name_prefix", "timeout" } },
+  process = { constructor = "ProcessPoolExecutor", broken = "BrokenProcessPool", concurrent = true, interrupts = true, same_process = false, default_name = "^ProcessPoolExecutor%-%d+_%d+$", options = { "finalizer", "initargs", "initializer", "max_queue", "max_tasks_per_child", "max_workers", "memory_limit", "on_crash", "on_full", "preload", "timeout" } },
+  serial = { constructor = "SerialExecutor", broken = "BrokenExecutor", concurrent = false, same_process = true, default_name = ".", options = { "finalizer", "initargs", "initializer", "memory_limit", "timeout" } },
 }
 -- luacheck: pop
 

@@ -102,8 +102,10 @@ function processes.strike(signal)
   io.popen("env kill -" .. signal .. " $PPID"):close()
 end
 
---- Like strike, and does not go on: for signals that end a process later.
+--- Like strike, and does not go on: for signals that end a process later. In
+-- a sanitized program, too, the signal kills.
 function processes.die(signal)
+  require("crash").untrap()
   processes.strike(signal)
   require("lpool").sleep(100)
 end

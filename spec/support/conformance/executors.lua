@@ -31,7 +31,7 @@ return function(kind)
   end)
 
   it("does not know options that are still to come", function()
-    local options = { memory_limit = 1, max_queue = 1, on_full = "block", retries = 1 }
+    local options = { memory_limit = 1, retries = 1 }
     for option, value in pairs(options) do
       helper.misuse(function()
         constructor { [option] = value }
