@@ -97,7 +97,7 @@ $(BUILD)/core.so: $(LIB_OBJ)
 	$(say) ld $@
 	@mkdir -p $(@D)
 	@echo '{ global: luaopen_lpool_core; local: *; };' > $(BUILD)/core.map
-	$(LINK) -shared -Wl,--version-script=$(BUILD)/core.map \
+	$(LINK) -shared -Xlinker --version-script=$(BUILD)/core.map \
 	  -Wl,-z,nodelete -o $@ $^
 
 # Installed libraries look for the installed program.
@@ -146,8 +146,8 @@ test: setup  ## set up, build, run all specs; BUSTED_ARGS selects those in Lua
 	  exit $$status
 
 # TEST_RUNNER is what to run the specs under, such as valgrind.
-test-lua: build $(if $(SANITIZE),,stage)  ## run the specs in Lua, inside lpool itself
-	@LPOOL_PROGRAM=$(abspath $(BUILD))/lpool LPOOL_BUILD=$(BUILD) LPOOL_PATIENCE=$(PATIENCE) \
+test-lua: build stage  ## run the specs in Lua, inside lpool itself
+	@LPOOL_PROGRAM=$(abspath $(BUILD))/lpool LPOOL_BUILD=$(BUILD) LPOOL_SANITIZE=$(SANITIZE) LPOOL_PATIENCE=$(PATIENCE) \
 	  $(if $(LPOOL_STRESS),LPOOL_STRESS=$(LPOOL_STRESS)) \
 	  $(TEST_RUNNER) $(BUILD)/lpool spec/run.lua $(BUSTED_ARGS)
 
@@ -244,7 +244,7 @@ uninstall:  ## remove what install put there
 
 stage: build  # what the specs build hosts against
 	@$(MAKE) --no-print-directory -s install DESTDIR=$(call STAGED,)
-	@sed -i 's,^prefix=.*,prefix=$(call STAGED,$(PREFIX)),' \
+	@sed -i 's|^prefix=.*|prefix=$(call STAGED,$(PREFIX))|' \
 	  $(call STAGED,$(LIBDIR))/pkgconfig/lpool.pc
 
 DIST ?= lpool-$(VERSION).tar.gz

@@ -24,7 +24,7 @@ local function has(command)
 end
 
 describe("installed:", function()
-  local missing = stage.missing()
+  local missing = stage.missing(true)
   local function test(name, body)
     it(name, function()
       if missing then
@@ -144,7 +144,7 @@ describe("installed:", function()
 end)
 
 describe("stock Lua:", function()
-  local missing = stage.missing()
+  local missing = stage.missing(true)
   local function test(name, body)
     it(name, function()
       if missing then

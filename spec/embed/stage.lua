@@ -12,8 +12,17 @@ local build = (os.getenv("LPOOL_BUILD") or "build/release")
 stage.folder = lfs.currentdir() .. "/" .. build .. "/stage"
 stage.prefix = stage.folder .. "/usr/local"
 
+local sanitize = os.getenv("LPOOL_SANITIZE") or ""
+
+--- Whether hosts are built with a sanitizer, as the library was.
+stage.is_sanitized = sanitize ~= ""
+
 --- Why what is staged cannot be tested; nil if it can.
-function stage.missing()
+-- @tparam[opt] boolean plain programs without the sanitizer are to load it
+function stage.missing(plain)
+  if plain and stage.is_sanitized then
+    return "the library is built with a sanitizer"
+  end
   if not lfs.attributes(stage.prefix .. "/lib/liblpool.so") then
     return "nothing is staged: make stage"
   end
@@ -46,6 +55,9 @@ stage.flags = "$(pkg-config --cflags --libs lpool)"
 -- @treturn string the path of the program
 function stage.build(source, more)
   local program = temporary.file()
+  if stage.is_sanitized then
+    more = ("-fsanitize=%s %s"):format(sanitize, more or "")
+  end
   local result = stage.shell(("cc -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror %s -o %s %s %s")
     :format(source, program, stage.flags, more or ""))
   assert(result.code == 0 and result.err == "", result.err)
