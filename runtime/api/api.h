@@ -83,6 +83,14 @@ void lp_caller_collect(lua_State *L, lp_caller *caller);
 /* For lp_caller_wait: what is an lp_mailbox, and it has mail. */
 bool lp_caller_has_mail(void *what);
 
+/*
+ * The same as lp_caller_park for whoever waits for tasks: task is the one, or
+ * NULL. LP_DEADLOCK: it would never end.
+ */
+int lp_caller_park_for(lp_caller *caller, const lp_task *task,
+                       _Atomic uint32_t *word, uint32_t expected,
+                       int64_t deadline);
+
 /* Park on word while it is expected. As lp_park, but for the interrupt. */
 int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
                    int64_t deadline);

@@ -386,6 +386,23 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
     return status;
 }
 
+int lp_caller_park_for(lp_caller *caller, const lp_task *task,
+                       _Atomic uint32_t *word, uint32_t expected,
+                       int64_t deadline)
+{
+    lp_executor *own = caller->identity ? caller->identity->executor : NULL;
+    if (!own || lp_executor_is_serial(own))
+        return lp_caller_park(caller, word, expected, deadline);
+    /* A worker waits: others may do what is queued meanwhile. */
+    bool counts = task && task->executor == own && deadline == LP_NEVER;
+    lp_blocked blocked = {.task = counts ? task : NULL};
+    int status = lp_executor_block(own, &blocked);
+    if (status != LP_OK) return status;
+    status = lp_caller_park(caller, word, expected, deadline);
+    lp_executor_unblock(own, &blocked);
+    return status;
+}
+
 bool lp_caller_has_mail(void *what)
 {
     return lp_mailbox_has_mail(what);
@@ -400,7 +417,7 @@ int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
     if (ready(what)) return LP_OK;
     if (!caller->dispatching && lp_mailbox_has_mail(&caller->mailbox))
         return LP_OK;
-    return lp_caller_park(caller, &bell->word, heard, deadline);
+    return lp_caller_park_for(caller, NULL, &bell->word, heard, deadline);
 }
 
 static void cancel_pending(lp_executor *executor, void *unused)

@@ -259,7 +259,7 @@ static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
     }
     uint32_t state = atomic_fetch_or(&group->state, LP_WAITED) | LP_WAITED;
     if (is_ready_for_wait(map)) return LP_OK;
-    return lp_caller_park(caller, &group->state, state, deadline);
+    return lp_caller_park_for(caller, NULL, &group->state, state, deadline);
 }
 
 int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,

@@ -20,6 +20,7 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_ENOHELPER == LP_NOHELPER &&
                   LPOOL_EVERSION == LP_VERSION && LPOOL_EFULL == LP_FULL &&
                   LPOOL_ECROWDED == LP_CROWDED &&
+                  LPOOL_EDEADLOCK == LP_DEADLOCK &&
                   LPOOL_MAX_PRIORITIES == LP_LEVELS,
               "public and inner codes agree");
 
@@ -48,6 +49,8 @@ const char *lpool_strerror(int status)
         return "the system refused";
     case LP_FAILED:
         return "an error was raised";
+    case LP_DEADLOCK:
+        return "tasks of an executor wait for each other, for ever";
     case LP_DEEP:
         return "executors are nested too deep";
     case LP_FULL:

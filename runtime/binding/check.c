@@ -81,6 +81,11 @@ int lp_raise_status(lua_State *L, int status, lpool_executor *executor)
                         "the queue is full: tasks of more than %d different "
                         "priorities would be pending",
                         LPOOL_MAX_PRIORITIES);
+    case LPOOL_EDEADLOCK:
+        return lp_raise(L, "DeadlockError",
+                        "every worker of the executor waits for a task of its "
+                        "own executor, and none of these can go on; let tasks "
+                        "wait for another executor's tasks, or not at all");
     case LPOOL_ESYSTEM:
         return luaL_error(L, "cannot start a worker: %s", strerror(errno));
     default:

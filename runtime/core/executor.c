@@ -62,8 +62,12 @@ int lp_executor_open(const lp_executor_config *config, lp_executor **out)
     executor->is_shared = config->is_shared;
     lp_shm_init(&executor->files.host);
     lp_shm_init(&executor->files.words);
-    executor->alive = lp_calloc(config->max_workers, sizeof(uint8_t));
-    executor->arena_of = lp_calloc(config->max_workers, sizeof(uint32_t));
+    lp_list_init(&executor->blocked);
+    executor->most = config->max_workers;
+    if (!config->is_shared && !config->kind->run_queued)
+        executor->most += LP_SPARES;
+    executor->alive = lp_calloc(executor->most, sizeof(uint8_t));
+    executor->arena_of = lp_calloc(executor->most, sizeof(uint32_t));
     executor->memory =
         (lp_memory){take_block, drop_block, executor, LP_BUFFER_LARGE};
     atomic_init(&executor->owners, 1);
@@ -433,7 +437,7 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
         lp_lock_enter(&executor->lock);
         status = lp_executor_check_locked(executor);
     }
-    if (status == LP_OK && executor->live < executor->max_workers) {
+    if (status == LP_OK && lp_executor_may_grow_locked(executor)) {
         executor->accepted++; /* as if it were queued already */
         status = lp_executor_start_needed_locked(executor, true);
         executor->accepted--;

@@ -156,6 +156,21 @@ int lp_executor_make_manual(lp_executor *executor, lp_task **task);
 int lp_task_set_running(lp_task *task);
 int lp_task_settle(lp_task *task, lp_phase phase);
 
+/* A worker's thread that waits, on its own stack. */
+typedef struct lp_blocked {
+    lp_list in_executor;
+    /* What it waits for without a limit, of the same executor; or NULL. */
+    const lp_task *task;
+} lp_blocked;
+
+/*
+ * A worker of the executor, a thread, is about to wait: another may take its
+ * place meanwhile. 0; or LP_DEADLOCK, and it must not wait: all workers wait
+ * for tasks of their own executor, of which none can go on.
+ */
+int lp_executor_block(lp_executor *executor, lp_blocked *blocked);
+void lp_executor_unblock(lp_executor *executor, lp_blocked *blocked);
+
 /* 0 if open, else LP_CLOSED or LP_BROKEN. */
 int lp_executor_check(lp_executor *executor);
 

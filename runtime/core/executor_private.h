@@ -34,6 +34,9 @@ typedef struct lp_stopping {
     int64_t again; /* when to do more about it */
 } lp_stopping;
 
+/* Workers that may be started besides while others wait for tasks. */
+#define LP_SPARES 128u
+
 struct lp_executor {
     lp_control control;
     lp_memory_files files; /* if its workers are processes */
@@ -67,6 +70,9 @@ struct lp_executor {
     uint64_t tasks_accepted;
     uint64_t tasks_settled; /* of these, ended before they began */
     uint32_t sent;      /* tasks for one worker alone, that have not ended */
+    lp_list blocked;     /* workers that wait, and for what: lp_blocked */
+    uint32_t blocked_count;
+    uint32_t most; /* numbers for workers, spare ones included; immutable */
     uint32_t live;      /* workers */
     uint8_t *alive;     /* of max_workers flags */
     uint32_t *arena_of; /* of max_workers: numbers of outcomes; 0: none yet */
@@ -106,6 +112,10 @@ int lp_executor_start_locked(lp_executor *executor, uint32_t number)
 
 /* No worker will come for what is queued: the queue lets go of it. */
 void lp_executor_empty_queue_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock);
+
+/* It may have one more worker than it has. */
+bool lp_executor_may_grow_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock);
 
 /*

@@ -44,7 +44,7 @@ static lp_stopping *stopping_of(lp_executor *executor, uint32_t number)
 {
     if (!executor->stopping)
         executor->stopping =
-            lp_calloc(executor->max_workers, sizeof(lp_stopping));
+            lp_calloc(executor->most, sizeof(lp_stopping));
     return executor->stopping ? &executor->stopping[number] : NULL;
 }
 
@@ -134,10 +134,10 @@ static int64_t look_locked(lp_executor *executor, uint32_t *stuck)
     LP_HOLDS(&executor->lock)
 {
     int64_t now = lp_clock_now(), next = LP_NEVER;
-    *stuck = executor->max_workers;
+    *stuck = executor->most;
     for (uint32_t i = 0; i < executor->control.records.count; i++) {
         bool is_stuck = false;
-        if (i >= executor->max_workers || !executor->alive[i]) continue;
+        if (i >= executor->most || !executor->alive[i]) continue;
         int64_t again = look_at_locked(executor, i, now, &is_stuck);
         if (is_stuck) {
             *stuck = i;
@@ -175,7 +175,7 @@ int64_t lp_executor_look(lp_executor *executor)
         }
         int64_t next = look_locked(executor, &stuck);
         lp_lock_leave(&executor->lock);
-        if (stuck >= executor->max_workers) return next;
+        if (stuck >= executor->most) return next;
         const lp_death death = {.abandoned = true};
         lp_burial(executor, stuck, &death);
     }
@@ -212,7 +212,7 @@ void lp_executor_interrupt(lp_executor *executor)
         const lp_task *task =
             running ? lp_executor_task(executor, running - 1) : NULL;
         if (task && task->serial != 0) job = task->serial;
-        if (job != 0 && i < executor->max_workers && executor->alive[i])
+        if (job != 0 && i < executor->most && executor->alive[i])
             request_locked(executor, i, job, LP_CAUSE_INTERRUPT);
     }
     lp_lock_leave(&executor->lock);

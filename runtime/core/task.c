@@ -236,7 +236,7 @@ bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid)
         if (phase == LP_LOST && cell->length == 0) return false;
         *worker = cell->worker;
         *pid = cell->pid;
-        return *worker < task->executor->max_workers;
+        return *worker < task->executor->most;
     }
     uint32_t workers = atomic_load(&control->layout->workers);
     for (uint32_t i = 0; i < workers; i++) {

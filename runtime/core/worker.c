@@ -518,7 +518,8 @@ lp_end lp_worker_run(lp_worker *worker)
             naps = 0;
             continue;
         }
-        if (atomic_load(&control->layout->mode) == LP_MODE_DRAIN)
+        if (worker->spare ||
+            atomic_load(&control->layout->mode) == LP_MODE_DRAIN)
             return LP_END_DRAINED;
         if (tasks_ended(worker) - ended >= BURST_TASKS && naps++ < NAPS) {
             lp_idle_nap(&control->words->idle, worker->number,

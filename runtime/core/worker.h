@@ -182,6 +182,7 @@ typedef struct lp_worker {
     uint32_t arena; /* the number by which the host knows that arena */
     uint32_t number;
     bool limited; /* it counts its claims */
+    bool spare; /* it ends when nothing is queued */
     bool mortal;  /* it may die and be replaced: a process */
     int32_t pid;  /* of that process; else 0 */
     const lp_worker_kind *kind;

@@ -63,6 +63,7 @@ LPOOL_API int lpool_check_version(int major, int minor, int lua);
 #define LPOOL_EDEEP        (-11) /* executors are nested too deep */
 #define LPOOL_EFULL        (-12) /* no more tasks may be pending */
 #define LPOOL_ECROWDED     (-13) /* no more priorities can be pending */
+#define LPOOL_EDEADLOCK    (-14) /* tasks wait for each other, for ever */
 #define LPOOL_ENOHELPER    (-20) /* process pools have no helper program */
 #define LPOOL_EVERSION     (-21) /* lpool.h or Lua is of another version */
 

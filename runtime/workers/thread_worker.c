@@ -179,6 +179,7 @@ static int start(void *self, uint32_t number)
     lp_worker_init(&worker->loop, lp_executor_control(executor), number);
     worker->loop.arena = lp_executor_worker_arena(executor, number);
     worker->loop.outcomes = lp_executor_arena(executor, worker->loop.arena);
+    worker->loop.spare = number >= lp_executor_max_workers(executor);
     worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
     worker->stop.words = &worker->loop.record->job;
     worker->identity.stop = &worker->stop;

@@ -1,0 +1,104 @@
+-- Tasks that wait for tasks of their own executor: they get them run, or an
+-- error; never a hang.
+local describe, it, assert = describe, it, assert
+local _ENV = _G -- luacheck: ignore 211 (it is used: by every global below)
+
+local helper = require "spec.helper"
+local lpool = require "lpool"
+
+local function chain(ex, depth)
+  if depth == 0 then
+    return 0
+  end
+  return 1 + ex:submit(chain, ex, depth - 1):result()
+end
+
+local function tree(ex, depth)
+  if depth == 0 then
+    return 1
+  end
+  local left, right = ex:submit(tree, ex, depth - 1), ex:submit(tree, ex, depth - 1)
+  return left:result() + right:result()
+end
+
+local function tree_by_map(ex, depth)
+  local sum = 0
+  for _, n in ex:map(function(i)
+    return depth == 0 and i or tree_by_map(ex, depth - 1)
+  end, { 1, 2 }) do
+    sum = sum + n
+  end
+  return sum
+end
+
+describe("tasks that wait for tasks of their own executor", function()
+  for workers = 1, 4 do
+    it(("end, in depths from 2 to 32, with %d workers"):format(workers), function()
+      local ex <close> = lpool.ThreadPoolExecutor(workers)
+      for _, depth in ipairs { 2, 3, 8, 16, 32 } do
+        assert.are.equal(depth, ex:submit(chain, ex, depth):result(30))
+      end
+    end)
+
+    it(("end, many at a time, with %d workers"):format(workers), function()
+      local ex <close> = lpool.ThreadPoolExecutor(workers)
+      assert.are.equal(32, ex:submit(tree, ex, 5):result(30))
+      assert.are.equal(48, ex:submit(tree_by_map, ex, 4):result(30))
+    end)
+  end
+
+  it("end, by wait and as_completed", function()
+    local ex <close> = lpool.ThreadPoolExecutor(1)
+    assert.are.equal(6, ex:submit(function()
+      local futures, sum = {}, 0
+      for i = 1, 3 do
+        futures[i] = ex:submit(math.abs, -i)
+      end
+      lpool.wait(futures)
+      for f in lpool.as_completed(futures) do
+        sum = sum + f:result()
+      end
+      return sum
+    end):result(30))
+  end)
+
+  it("leave no more workers than there may be", function()
+    local ex <close> = lpool.ThreadPoolExecutor(2)
+    ex:submit(chain, ex, 32):result(30)
+    helper.eventually(function()
+      local count = 0
+      for _, name in pairs(helper.inventory.threads()) do
+        count = count + (name:find("^ThreadPool") and 1 or 0)
+      end
+      return count <= 2
+    end, "the spare workers had ended")
+  end)
+
+  it("fail with DeadlockError past the limit of spare workers", function()
+    -- In a program of its own: the tasks in the middle report what they raise.
+    local result = helper.run [[
+      local lpool = require "lpool"
+      local ex = lpool.ThreadPoolExecutor(1)
+      local function chain(depth)
+        return depth == 0 and 0 or 1 + ex:submit(chain, depth - 1):result()
+      end
+      local ok, err = pcall(function()
+        return ex:submit(chain, 1000):result(60)
+      end)
+      print(ok, lpool.is(err, "DeadlockError"), ex:submit(math.abs, -1):result(30))
+      ex:shutdown { cancel_futures = true }
+    ]]
+    assert.are.equal("false\ttrue\t1\n", result.out)
+  end)
+
+  it("may be handed futures of their own executor", function()
+    local ex <close> = lpool.ThreadPoolExecutor(1)
+    local first = ex:submit(function()
+      local inner = ex:submit(function(outer)
+        return outer:result()
+      end, ex:submit(math.abs, -7))
+      return inner:result()
+    end)
+    assert.are.equal(7, first:result(30))
+  end)
+end)
