@@ -99,11 +99,22 @@ static void check_submitting(lpool_executor *executor)
     CHECK(lua_gettop(L) == top);
 }
 
+/*
+ * Under the thread sanitizer the thread of an interrupted task counts as
+ * running to the end of the program, although it was joined: there the task
+ * ends by itself.
+ */
+#ifdef __SANITIZE_THREAD__
+static const char endless[] = "for _ = 1, 1e8 do end error('ended')";
+#else
+static const char endless[] = "while true do end";
+#endif
+
 static void check_waiting(lpool_executor *executor)
 {
     lpool_future *futures[3];
     size_t which = 99;
-    futures[0] = submit(executor, "while true do end");
+    futures[0] = submit(executor, endless);
     futures[1] = submit(executor, "return 5");
     futures[2] = submit(executor, "return 6");
     CHECK(lpool_wait_any(L, futures, 3, -1, &which) == LPOOL_OK);
@@ -113,7 +124,9 @@ static void check_waiting(lpool_executor *executor)
     CHECK(lpool_wait_all(L, futures + 1, 2, -1) == LPOOL_OK);
     CHECK(lpool_wait_any(L, futures, 0, -1, &which) == LPOOL_EINVALID);
     CHECK(result(futures[1]) == 5 && result(futures[2]) == 6);
+#ifndef __SANITIZE_THREAD__
     lpool_future_interrupt(futures[0]);
+#endif
     CHECK(lpool_wait_all(L, futures, 1, -1) == LPOOL_OK);
     int count;
     CHECK(lpool_future_push(L, futures[0], &count) == LPOOL_EFAILED);
