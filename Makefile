@@ -3,6 +3,14 @@
 
 PREFIX   ?= /usr/local
 LUA_PC   ?= lua5.4
+LUA      ?= lua5.4
+BINDIR   ?= $(PREFIX)/bin
+LIBDIR   ?= $(PREFIX)/lib
+INCDIR   ?= $(PREFIX)/include
+MANDIR   ?= $(PREFIX)/share/man
+# Where lua5.4 looks for modules: those in C, and those in Lua.
+LUA_CMOD ?= $(PREFIX)/lib/lua/5.4
+LUA_LMOD ?= $(PREFIX)/share/lua/5.4
 SANITIZE ?=
 WERROR   ?=
 PATIENCE ?= $(if $(SANITIZE),5,1)
@@ -10,6 +18,8 @@ BUILD    ?= build/$(or $(SANITIZE),release)
 CFLAGS   ?= -O2 -g
 VERSION  := $(shell sed -n 's/^.define LPOOL_VERSION_[A-Z]* *//p' \
               runtime/include/lpool.h | paste -sd.)
+
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 # On a bare machine pkg-config says nothing; `make setup` mends that.
 pkg_config = $(shell pkg-config $(1) $(LUA_PC) 2>/dev/null)
@@ -54,12 +64,14 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bundle_data.o
 TEST_OBJ := $(LIB_SRC:%.c=$(BUILD)/test/%.o) $(BUILD)/bundle_data.o
 TEST_BIN := $(C_SPECS:%.c=$(BUILD)/test/%)
 
-.PHONY: build tools setup demo test test-lua test-c stress bench lint check install \
-        uninstall clean help
+.PHONY: build tools setup demo test test-lua test-c test-stock stress bench lint check \
+        stage install install-lib install-module uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-build: $(BUILD)/lpool $(BUILD)/liblpool.a  ## compile the program and the library
+SHARED   := liblpool.so.$(VERSION)
+build: $(BUILD)/lpool $(BUILD)/liblpool.a $(BUILD)/$(SHARED) \
+       $(BUILD)/core.so  ## compile the program, the library and the module
 	$(if $(SANITIZE),,@ln -sfn $(BUILD)/lpool lpool)
 
 $(BUILD)/liblpool.a: $(LIB_OBJ)
@@ -70,6 +82,30 @@ $(BUILD)/liblpool.a: $(LIB_OBJ)
 $(BUILD)/lpool: $(CLI_OBJ) $(BUILD)/liblpool.a
 	$(say) ld $@
 	$(LINK) -rdynamic -Wl,-z,now -o $@ $^ $(LDLIBS)
+
+# Lua is the host's: a second one in the same program would not know the
+# first one's states. What was loaded once stays, since its threads may be
+# about to end when the last state that used it is closed.
+$(BUILD)/$(SHARED): $(LIB_OBJ)
+	$(say) ld $@
+	$(LINK) -shared -Wl,-soname,liblpool.so.$(SOVERSION) \
+	  -Wl,-Bsymbolic-functions -Wl,-z,nodelete -o $@ $^
+
+# The module for lua5.4 is the whole library, but shows only what require
+# looks for.
+$(BUILD)/core.so: $(LIB_OBJ)
+	$(say) ld $@
+	@mkdir -p $(@D)
+	@echo '{ global: luaopen_lpool_core; local: *; };' > $(BUILD)/core.map
+	$(LINK) -shared -Xlinker --version-script=$(BUILD)/core.map \
+	  -Wl,-z,nodelete -o $@ $^
+
+# Installed libraries look for the installed program.
+$(BUILD)/program_path: FORCE
+	@mkdir -p $(@D)
+	@echo '$(BINDIR)/lpool' | cmp -s - $@ || echo '$(BINDIR)/lpool' > $@
+$(BUILD)/runtime/api/find_helper.o: $(BUILD)/program_path
+$(BUILD)/runtime/api/find_helper.o: LP_CPPFLAGS += -DLP_PROGRAM_PATH='"$(BINDIR)/lpool"'
 
 $(BUILD)/%.o: %.c Makefile | tools
 	$(say) cc $@
@@ -88,12 +124,6 @@ $(BUILD)/bundle_data.c: $(BUILD)/bundle_lua $(LUA_SRC) $(sort $(dir $(LUA_SRC)))
 $(BUILD)/bundle_lua: $(BUILD)/runtime/tools/bundle_lua.o
 	$(say) ld $@
 	$(LINK) -o $@ $^ $(LDLIBS)
-
-$(BUILD)/lpool.pc: Makefile runtime/include/lpool.h
-	@mkdir -p $(@D)
-	printf '%s\n' 'Name: lpool' 'Description: executors and futures for Lua' \
-	  'Version: $(VERSION)' 'Requires: $(LUA_PC)' \
-	  'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/lib -llpool -pthread' > $@
 
 tools:
 	@command -v $(firstword $(CC)) >/dev/null && pkg-config --exists $(LUA_PC) || \
@@ -116,10 +146,19 @@ test: setup  ## set up, build, run all specs; BUSTED_ARGS selects those in Lua
 	  exit $$status
 
 # TEST_RUNNER is what to run the specs under, such as valgrind.
-test-lua: build  ## run the specs in Lua, inside lpool itself
-	@LPOOL_PROGRAM=$(abspath $(BUILD))/lpool LPOOL_PATIENCE=$(PATIENCE) \
+test-lua: build stage  ## run the specs in Lua, inside lpool itself
+	@LPOOL_PROGRAM=$(abspath $(BUILD))/lpool LPOOL_BUILD=$(BUILD) LPOOL_SANITIZE=$(SANITIZE) LPOOL_PATIENCE=$(PATIENCE) \
 	  $(if $(LPOOL_STRESS),LPOOL_STRESS=$(LPOOL_STRESS)) \
 	  $(TEST_RUNNER) $(BUILD)/lpool spec/run.lua $(BUSTED_ARGS)
+
+# The modules of the stage come first; those of this folder are the specs'.
+STAGED = $(abspath $(BUILD))/stage$(1)
+test-stock: stage  ## run the specs in Lua inside stock lua5.4, with what was installed
+	@LPOOL_PROGRAM=$(LUA) LPOOL_PATIENCE=$(PATIENCE) \
+	  LUA_PATH="$(call STAGED,$(LUA_LMOD))/?.lua;$(call STAGED,$(LUA_LMOD))/?/init.lua;;" \
+	  LUA_CPATH="$(call STAGED,$(LUA_CMOD))/?.so;;" \
+	  $(TEST_RUNNER) $(LUA) spec/run.lua --lpath= --exclude-tags=program \
+	  $(or $(BUSTED_ARGS),$(wildcard spec/*_spec.lua))
 
 # The scenarios of spec/stress with their full numbers; allow for some minutes.
 stress: build  ## run the stress specs at full load
@@ -162,17 +201,55 @@ check:  ## lint, then the specs plain and under each sanitizer
 	$(MAKE) test SANITIZE=address,undefined
 	$(MAKE) test SANITIZE=thread
 
-install: build $(BUILD)/lpool.pc  ## install under DESTDIR and PREFIX
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig share/man/man1)
-	install $(BUILD)/lpool $(DESTDIR)$(PREFIX)/bin
-	install -m 644 runtime/include/lpool.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 $(BUILD)/liblpool.a $(DESTDIR)$(PREFIX)/lib
-	install -m 644 $(BUILD)/lpool.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 644 docs/lpool.1 $(DESTDIR)$(PREFIX)/share/man/man1
+TO = $(DESTDIR)$(1)
+
+# The same paths, from the folder that pkg-config knows as prefix if they are
+# below it.
+of_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+
+install: install-lib install-module  ## install under DESTDIR and PREFIX
+	install -d $(call TO,$(MANDIR)/man1)
+	install -m 644 docs/lpool.1 $(call TO,$(MANDIR)/man1)
+	$(if $(DESTDIR),,-ldconfig 2>/dev/null || true)
+
+install-lib: build  # the C library, without what needs it
+	install -d $(foreach dir,$(INCDIR) $(LIBDIR)/pkgconfig $(MANDIR)/man3,$(call TO,$(dir)))
+	install -m 644 runtime/include/lpool.h $(call TO,$(INCDIR))
+	install -m 644 $(BUILD)/liblpool.a $(call TO,$(LIBDIR))
+	install -m 644 $(BUILD)/$(SHARED) $(call TO,$(LIBDIR))
+	ln -sf $(SHARED) $(call TO,$(LIBDIR)/liblpool.so.$(SOVERSION))
+	ln -sf liblpool.so.$(SOVERSION) $(call TO,$(LIBDIR)/liblpool.so)
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(call of_prefix,$(LIBDIR))' \
+	  'includedir=$(call of_prefix,$(INCDIR))' '' 'Name: lpool' \
+	  'Description: executors and futures for Lua' 'Version: $(VERSION)' \
+	  'Requires: $(LUA_PC)' 'Cflags: -I$${includedir}' \
+	  'Libs: -L$${libdir} -llpool' 'Libs.private: -pthread -lm -ldl' \
+	  > $(call TO,$(LIBDIR)/pkgconfig/lpool.pc)
+	install -m 644 docs/lpool.3 $(call TO,$(MANDIR)/man3)
+
+MODULE_BINDIR = $(or $(ROCK_BINDIR),$(BINDIR))
+install-module: build  # what `require "lpool"` of lua5.4 needs
+	install -d $(foreach dir,$(MODULE_BINDIR) $(LUA_CMOD)/lpool $(LUA_LMOD)/lpool,$(call TO,$(dir)))
+	install $(BUILD)/lpool $(call TO,$(MODULE_BINDIR))
+	install -m 644 $(BUILD)/core.so $(call TO,$(LUA_CMOD)/lpool)
+	install -m 644 $(wildcard lua/lpool/*.lua) $(call TO,$(LUA_LMOD)/lpool)
 
 uninstall:  ## remove what install put there
-	cd $(DESTDIR)$(PREFIX) && rm -f bin/lpool include/lpool.h lib/liblpool.a \
-	  lib/pkgconfig/lpool.pc share/man/man1/lpool.1
+	rm -f $(foreach file,$(BINDIR)/lpool $(INCDIR)/lpool.h $(LIBDIR)/liblpool.a \
+	  $(LIBDIR)/$(SHARED) $(LIBDIR)/liblpool.so.$(SOVERSION) $(LIBDIR)/liblpool.so \
+	  $(LIBDIR)/pkgconfig/lpool.pc $(LUA_CMOD)/lpool/core.so \
+	  $(patsubst lua/%,$(LUA_LMOD)/%,$(LUA_SRC)) \
+	  $(MANDIR)/man1/lpool.1 $(MANDIR)/man3/lpool.3,$(call TO,$(file)))
+	-rmdir $(call TO,$(LUA_CMOD)/lpool) $(call TO,$(LUA_LMOD)/lpool) 2>/dev/null
+
+stage: build  # what the specs build hosts against
+	@$(MAKE) --no-print-directory -s install DESTDIR=$(call STAGED,)
+	@sed -i 's|^prefix=.*|prefix=$(call STAGED,$(PREFIX))|' \
+	  $(call STAGED,$(LIBDIR))/pkgconfig/lpool.pc
+
+DIST ?= lpool-$(VERSION).tar.gz
+dist:  ## make lpool-VERSION.tar.gz of what is committed
+	git archive --prefix=lpool-$(VERSION)/ -o $(DIST) HEAD
 
 clean:  ## remove what was built
 	rm -rf build lpool

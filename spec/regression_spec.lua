@@ -204,7 +204,7 @@ describe("regressions:", function()
     ]])
   end)
 
-  it("an uncaught error of a map says which item it was", function()
+  it("an uncaught error of a map says which item it was #program", function()
     local result = helper.run([[
       local lpool = require "lpool"
       local ex <close> = lpool.ThreadPoolExecutor(1)

@@ -5,6 +5,7 @@
 #ifndef LP_API_API_H
 #define LP_API_API_H
 
+#include "api/notifier.h"
 #include "codec/codec.h"
 #include "core/executor.h"
 #include "core/mailbox.h"
@@ -28,7 +29,10 @@ struct lpool {
     lp_lock lock;
     lp_executor *manual; /* of futures without a worker; made when needed */
     lp_nursery *nursery; /* of process pools; made when needed */
-    uint32_t depth;      /* of the executors whose worker this process is */
+    char *helper;        /* the program the nursery runs; found when needed */
+    struct lp_notifier *notifier; /* of event loops; made when needed */
+    atomic_uint attached;         /* states that are not closed yet */
+    uint32_t depth; /* of the executors whose worker this process is */
     uint64_t seed;
 };
 
@@ -40,6 +44,7 @@ typedef struct lp_caller {
     lp_buffer buffer;            /* for parcels on their way */
     bool buffer_busy;            /* an encoder is at work, or died at it */
     lp_mailbox mailbox;          /* futures with callbacks */
+    lp_notice notice;            /* tells an event loop of mail */
     int callbacks;               /* reference of the table of callbacks */
     bool dispatching;            /* a callback is running */
     bool to_process;             /* what is encoded goes to another process */
@@ -49,6 +54,17 @@ typedef struct lp_caller {
     /* The file of the last submit, which is often that of the next. */
     const char *source;
 } lp_caller;
+
+/* The caller of L; NULL if L is NULL, or not attached. [-0, +0, -] */
+lp_caller *lp_caller_find(lua_State *L);
+
+/* Whether there is such a caller, and executor is one of its host. */
+static inline bool lp_caller_may_use(const lp_caller *caller,
+                                     const lp_executor *executor)
+{
+    return caller && executor &&
+           lp_executor_host(executor) == &caller->pool->host;
+}
 
 /* The caller of L. Raises if L is not attached. [-0, +0, v] */
 lp_caller *lp_caller_of(lua_State *L);
@@ -116,6 +132,12 @@ void lp_outcome_push_broken(lua_State *L, lp_executor *executor);
 
 /* The argument by which a program knows that it is to be a helper. */
 #define LP_HELPER_OPTION "--lpool-helper=" LP_VERSION_TEXT
+
+/*
+ * Have the path of the helper program, for lp_pool_nursery. 0, LP_NOMEM, or
+ * LP_NOHELPER: [-0, +1, e], the text says where it was looked for.
+ */
+int lp_pool_find_helper(lua_State *L, lpool *pool);
 
 /* Have the nursery of process pools. 0, or an error. */
 int lp_pool_nursery(lpool *pool, lp_nursery **nursery);

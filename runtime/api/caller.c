@@ -14,7 +14,7 @@
 #define KEPT_BUFFER ((size_t)64 << 20)
 
 /* The address is the key of the caller in the registry. */
-static const char caller_key;
+static const char caller_key, interruptible_key;
 
 /* ---- attaching ---- */
 
@@ -22,14 +22,17 @@ static int collect_caller(lua_State *L)
 {
     lp_caller *caller = lua_touserdata(L, 1);
     if (!caller->pool) return 0;
+    lp_notice_close(&caller->notice, caller->pool);
     lp_mailbox_clear(&caller->mailbox);
+    if (!caller->identity) atomic_fetch_sub(&caller->pool->attached, 1);
     lp_buffer_clear(&caller->buffer);
     caller->pool = NULL;
     return 0;
 }
 
-static lp_caller *find_caller(lua_State *L)
+lp_caller *lp_caller_find(lua_State *L)
 {
+    if (!L) return NULL;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
     lp_caller *caller = lua_touserdata(L, -1);
     lua_pop(L, 1);
@@ -38,7 +41,7 @@ static lp_caller *find_caller(lua_State *L)
 
 lp_caller *lp_caller_of(lua_State *L)
 {
-    lp_caller *caller = find_caller(L);
+    lp_caller *caller = lp_caller_find(L);
     if (!caller) luaL_error(L, "lpool is not loaded in this state");
     return caller;
 }
@@ -58,17 +61,25 @@ static void attach(lua_State *L, lpool *pool, const lp_identity *identity)
     lua_newtable(L);
     caller->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
     lp_mailbox_init(&caller->mailbox, &pool->host);
+    lp_notice_init(&caller->notice, &caller->mailbox);
     caller->pool = pool;
+    if (!identity) atomic_fetch_add(&pool->attached, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &caller_key);
 }
 
-void lpool_attach(lpool *pool, lua_State *L)
+int lpool_attach(lpool *pool, lua_State *L)
 {
-    if (find_caller(L)) return;
+    if (!pool || !L) return LP_INVALID;
+    if (lua_version(L) != LUA_VERSION_NUM) return LP_VERSION;
+    if (lp_caller_find(L)) return lpool_of(L) == pool ? LP_OK : LP_INVALID;
     attach(L, pool, NULL);
     lp_codec_open(L, &pool->caller_codec);
-    lp_caller *caller = find_caller(L);
-    *(lp_caller **)lua_getextraspace(caller->main) = caller;
+    lp_caller *caller = lp_caller_find(L);
+    /* A program of its own may use that space for something else. */
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &interruptible_key) == LUA_TBOOLEAN)
+        *(lp_caller **)lua_getextraspace(caller->main) = caller;
+    lua_pop(L, 1);
+    return LP_OK;
 }
 
 /* The open hook of worker states; caller is the lp_identity. */
@@ -82,13 +93,13 @@ void lp_caller_open_worker(lua_State *L, void *argument)
 
 lpool *lpool_of(lua_State *L)
 {
-    lp_caller *caller = find_caller(L);
+    lp_caller *caller = lp_caller_find(L);
     return caller ? caller->pool : NULL;
 }
 
 bool lpool_worker(lua_State *L, lpool_worker_info *info)
 {
-    lp_caller *caller = find_caller(L);
+    lp_caller *caller = lp_caller_find(L);
     if (!caller || !caller->identity) return false;
     const lp_identity *identity = caller->identity;
     info->name = identity->name;
@@ -197,6 +208,18 @@ void lpool_future_on_done(lua_State *L, lpool_future *future)
     lua_pushvalue(L, function);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     lua_settop(L, function - 2);
+    /* It may have ended before, and nobody rings for that. */
+    if (lp_notice_is_open(&caller->notice))
+        lp_bell_ring(caller->pool->host.bell);
+}
+
+int lpool_fd(lua_State *L, int *fd)
+{
+    lp_caller *caller = L ? lp_caller_find(L) : NULL;
+    if (!caller || !fd) return LP_INVALID;
+    int status = lp_notice_open(&caller->notice, caller->pool);
+    if (status == LP_OK) *fd = caller->notice.fd;
+    return status;
 }
 
 /* Call the functions that were to be called when task has ended. */
@@ -274,7 +297,7 @@ static void look(void *argument, lp_task *task)
 
 void lpool_report(lua_State *L, lpool_future *future)
 {
-    lp_caller *caller = find_caller(L);
+    lp_caller *caller = lp_caller_find(L);
     lp_task *task = lp_task_inner(future);
     if (!caller || atomic_load(&task->seen) || !lp_task_ended_badly(task))
         return;
@@ -292,6 +315,7 @@ void lp_caller_collect(lua_State *L, lp_caller *caller)
 void lpool_dispatch(lua_State *L)
 {
     lp_caller *caller = lp_caller_of(L);
+    if (lp_notice_is_open(&caller->notice)) lp_notice_lower(&caller->notice);
     lp_caller_collect(L, caller);
     if (caller->mailbox.count > 0 && !caller->dispatching) {
         lp_host_await_posts(&caller->pool->host);
@@ -308,6 +332,15 @@ void lpool_dispatch(lua_State *L)
 }
 
 /* ---- waiting ---- */
+
+void lpool_open_interrupt(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    *(lp_caller **)lua_getextraspace(lua_tothread(L, -1)) = NULL;
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &interruptible_key);
+}
 
 bool lpool_interrupt(lua_State *L)
 {

@@ -19,6 +19,7 @@
 
 void lpool_executor_config_init(lpool_executor_config *config)
 {
+    if (!config) return;
     *config =
         (lpool_executor_config){.size = sizeof(*config), .kind = LPOOL_THREADS};
 }
@@ -139,10 +140,7 @@ int lp_pool_nursery(lpool *pool, lp_nursery **nursery)
                                             NULL};
     lp_lock_enter(&pool->lock);
     if (!pool->nursery)
-        pool->nursery = lp_nursery_new(&pool->host,
-                                       pool->config.helper ? pool->config.helper
-                                                           : "/proc/self/exe",
-                                       arguments);
+        pool->nursery = lp_nursery_new(&pool->host, pool->helper, arguments);
     *nursery = pool->nursery;
     lp_lock_leave(&pool->lock);
     /* It gets ready while the script goes on. */
@@ -218,6 +216,12 @@ const lp_setup *lp_executor_setup(const lp_executor *executor)
     return lp_executor_self(executor);
 }
 
+static bool kind_is_known(lpool_kind kind)
+{
+    return kind == LPOOL_THREADS || kind == LPOOL_SERIAL ||
+           kind == LPOOL_PROCESSES;
+}
+
 static int collect_setup(lua_State *L)
 {
     lp_setup_clear(lua_touserdata(L, 1));
@@ -227,12 +231,18 @@ static int collect_setup(lua_State *L)
 int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
                         lpool_executor **out)
 {
-    lp_caller *caller = lp_caller_of(L);
-    if (config->size != sizeof(*config)) return LP_INVALID;
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller || !config || !out) return LP_INVALID;
+    if (config->size != sizeof(*config)) return LP_VERSION;
+    if (!kind_is_known(config->kind)) return LP_INVALID;
     if (config->memory_limit > 0 &&
         config->memory_limit < LPOOL_MIN_MEMORY_LIMIT)
         return LP_INVALID;
     lp_host_reap(&caller->pool->host);
+    if (config->kind == LPOOL_PROCESSES) {
+        int found = lp_pool_find_helper(L, caller->pool);
+        if (found != LP_OK) return found;
+    }
     /* Encoding may raise, so the setup is the collector's meanwhile. */
     lp_setup *setup = lua_newuserdatauv(L, sizeof(*setup), 0);
     int anchor = lua_gettop(L);
@@ -269,6 +279,7 @@ int lpool_executor_stand_in(lua_State *L, lpool_executor *executor,
 
 void lpool_executor_retain(lpool_executor *executor)
 {
+    if (!executor) return;
     lp_executor_retain(lp_executor_inner(executor));
 }
 
@@ -279,6 +290,7 @@ void lpool_executor_release(lpool_executor *executor)
 
 lpool_kind lpool_executor_kind(const lpool_executor *executor)
 {
+    if (!executor) return (lpool_kind)0;
     const lp_executor *inner = lp_executor_inner(executor);
     if (lp_executor_is_serial(inner)) return LPOOL_SERIAL;
     return lp_executor_is_shared(inner) ? LPOOL_PROCESSES : LPOOL_THREADS;
@@ -293,11 +305,13 @@ const char *lpool_executor_broken_kind(const lpool_executor *executor)
 
 unsigned lpool_executor_max_workers(const lpool_executor *executor)
 {
+    if (!executor) return 0;
     return lp_executor_max_workers(lp_executor_inner(executor));
 }
 
 unsigned lpool_executor_max_queue(const lpool_executor *executor)
 {
+    if (!executor) return 0;
     return lp_executor_max_queue(lp_executor_inner(executor));
 }
 
@@ -309,11 +323,13 @@ lpool_when_full lpool_executor_when_full(const lpool_executor *executor)
 
 int lpool_executor_check(lpool_executor *executor)
 {
+    if (!executor) return LP_INVALID;
     return lp_executor_check(lp_executor_inner(executor));
 }
 
 const char *lpool_executor_broken(lpool_executor *executor)
 {
+    if (!executor) return NULL;
     lp_executor *inner = lp_executor_inner(executor);
     if (lp_executor_broke_abruptly(inner))
         return "A child process terminated abruptly, the process pool is not "
@@ -325,6 +341,7 @@ const char *lpool_executor_broken(lpool_executor *executor)
 
 void lpool_executor_shutdown(lpool_executor *executor, unsigned flags)
 {
+    if (!executor) return;
     lp_executor *inner = lp_executor_inner(executor);
     if (flags & (LPOOL_STOP | LPOOL_KILL)) {
         lp_executor_stop(inner, flags & LPOOL_KILL ? SIGKILL : SIGTERM);
@@ -341,7 +358,8 @@ static bool has_ended(void *executor)
 
 int lpool_executor_join(lua_State *L, lpool_executor *executor, int64_t timeout)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller || !executor) return LP_INVALID;
     lp_executor *inner = lp_executor_inner(executor);
     if (caller->identity && caller->identity->executor == inner)
         return LP_INVALID;
@@ -439,6 +457,13 @@ static lp_task_about about_tasks(const lp_executor *executor,
     return about;
 }
 
+/* What was called wrongly leaves nothing of the call on the stack either. */
+static int refuse(lua_State *L, int nargs)
+{
+    if (L && nargs >= 0 && lua_gettop(L) > nargs) lua_settop(L, -nargs - 2);
+    return LP_INVALID;
+}
+
 /* Whether L's state runs tasks of executor: the caller is in one of them. */
 static bool works_for(const lp_caller *caller, const lp_executor *executor)
 {
@@ -471,7 +496,10 @@ static int await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                  const lpool_task_options *options, lpool_future **future)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!lp_caller_may_use(caller, lp_executor_inner(executor)) || !future ||
+        nargs < 0 || lua_gettop(L) <= nargs)
+        return refuse(L, nargs);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);
@@ -506,7 +534,10 @@ int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
                     const lpool_task_options *options, lpool_future **futures,
                     unsigned *count)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!lp_caller_may_use(caller, lp_executor_inner(executor)) || !futures ||
+        !count || nargs < 0 || lua_gettop(L) <= nargs)
+        return refuse(L, nargs);
     lp_executor *inner = lp_executor_inner(executor);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);

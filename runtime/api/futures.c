@@ -285,6 +285,7 @@ int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
 
 int lpool_future_push(lua_State *L, lpool_future *future, int *count)
 {
+    if (!L || !future || !count) return LP_INVALID;
     lp_task *task = lp_task_inner(future);
     if (!lp_phase_is_done(lp_task_state(task))) return LP_INVALID;
     if (!atomic_load_explicit(&task->seen, memory_order_relaxed))
@@ -294,6 +295,7 @@ int lpool_future_push(lua_State *L, lpool_future *future, int *count)
 
 void lpool_future_forget(lua_State *L, lpool_future *future)
 {
+    if (!future) return;
     if (!lp_task_inner(future)->manual) return;
     push_values(L);
     lua_pushnil(L);
@@ -327,6 +329,7 @@ const char *lpool_future_outcome_type(lua_State *L, const lpool_future *future)
 
 void lpool_future_retain(lpool_future *future)
 {
+    if (!future) return;
     lp_task_retain(lp_task_inner(future));
 }
 
@@ -337,6 +340,7 @@ void lpool_future_release(lpool_future *future)
 
 lpool_state lpool_future_state(const lpool_future *future)
 {
+    if (!future) return LPOOL_CANCELLED;
     static const lpool_state states[] = {
         [LP_PENDING] = LPOOL_PENDING,
         [LP_RUNNING] = LPOOL_RUNNING,
@@ -352,26 +356,31 @@ lpool_state lpool_future_state(const lpool_future *future)
 
 bool lpool_future_interrupt(lpool_future *future)
 {
+    if (!future) return false;
     return lp_task_interrupt(lp_task_inner(future));
 }
 
 bool lpool_future_cancel(lpool_future *future)
 {
+    if (!future) return false;
     return lp_task_cancel(lp_task_inner(future));
 }
 
 uint64_t lpool_future_number(const lpool_future *future)
 {
+    if (!future) return 0;
     return lp_task_inner(future)->serial;
 }
 
 const char *lpool_future_label(const lpool_future *future)
 {
+    if (!future) return NULL;
     return lp_task_inner(future)->label;
 }
 
 bool lpool_future_worker(const lpool_future *future, char *name, size_t size)
 {
+    if (!future) return false;
     const lp_task *task = lp_task_inner(future);
     uint32_t worker;
     int32_t pid;
@@ -382,6 +391,7 @@ bool lpool_future_worker(const lpool_future *future, char *name, size_t size)
 
 int lpool_future_pid(const lpool_future *future)
 {
+    if (!future) return 0;
     uint32_t worker;
     int32_t pid;
     if (!lp_task_worker(lp_task_inner(future), &worker, &pid)) return 0;
@@ -405,13 +415,15 @@ static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
 
 int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
 {
+    if (!L || !future) return LP_INVALID;
     lp_task *task = lp_task_inner(future);
     if (lp_phase_is_done(lp_task_state(task))) {
         if (lp_host_has_news(lp_executor_host(task->executor)))
             lpool_dispatch(L);
         return LP_OK;
     }
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller) return LP_INVALID;
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);
@@ -439,7 +451,8 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
 
 int lpool_future_new(lua_State *L, lpool_future **future)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller || !future) return LP_INVALID;
     lp_executor *manual = lp_pool_manual(caller->pool);
     lp_task *task = NULL;
     if (!manual) return LP_NOMEM;
@@ -450,11 +463,13 @@ int lpool_future_new(lua_State *L, lpool_future **future)
 
 bool lpool_future_is_manual(const lpool_future *future)
 {
+    if (!future) return false;
     return lp_task_inner(future)->manual != 0;
 }
 
 int lpool_future_set_running(lpool_future *future)
 {
+    if (!future) return LP_INVALID;
     lp_task *task = lp_task_inner(future);
     return task->manual ? lp_task_set_running(task) : LP_INVALID;
 }
@@ -472,6 +487,7 @@ static int settle(lua_State *L, lpool_future *future, lp_phase phase)
 
 int lpool_future_set_result(lua_State *L, lpool_future *future, int count)
 {
+    if (!L || !future || count < 0 || count > lua_gettop(L)) return LP_INVALID;
     int first = lua_gettop(L) - count + 1;
     lp_task *task = lp_task_inner(future);
     if (!task->manual || lp_phase_is_done(lp_task_state(task)))
@@ -487,6 +503,7 @@ int lpool_future_set_result(lua_State *L, lpool_future *future, int count)
 
 int lpool_future_set_error(lua_State *L, lpool_future *future)
 {
+    if (!L || !future || lua_gettop(L) < 1) return LP_INVALID;
     lp_task *task = lp_task_inner(future);
     if (!task->manual || lp_phase_is_done(lp_task_state(task)))
         return LP_INVALID;

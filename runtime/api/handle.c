@@ -5,6 +5,7 @@
  * is the one that went: those that travel are noted in a weak table.
  */
 #include "api/api.h"
+#include "api/native.h"
 #include "base/status.h"
 
 #include <string.h>
@@ -115,6 +116,7 @@ bool lp_handle_check(lua_State *L, int index, lp_handle *handle)
         *handle = (lp_handle){&executor_handle, executor};
         return true;
     }
+    if (lp_native_check(L, at, handle)) return !lp_caller_of(L)->to_process;
     lpool_future *future = lpool_test_future(L, at);
     if (!future || lp_task_inner(future)->manual) return false;
     if (lp_caller_of(L)->to_process) return false;
@@ -130,6 +132,10 @@ void lp_handle_push(lua_State *L, const lp_handle *handle)
 {
     if (handle->kind == &executor_handle) {
         lpool_push_executor(L, handle->object);
+        return;
+    }
+    if (handle->kind == &lp_native_handle) {
+        lp_native_push(L, handle->object);
         return;
     }
     push_travelled(L);

@@ -5,6 +5,7 @@
  * zygote from then on.
  */
 #include "api/api.h"
+#include "api/find_helper.h"
 #include "base/clock.h"
 #include "workers/child.h"
 #include "workers/zygote_main.h"
@@ -23,7 +24,7 @@ static void begun(void *context, uint32_t depth, uint64_t seed)
 
 static void ended(void *pool)
 {
-    lpool_close(pool);
+    (void)lpool_close(pool); /* no state is attached */
 }
 
 static int serve(lpool *pool, int socket)
@@ -55,6 +56,7 @@ static int serve(lpool *pool, int socket)
 int lpool_helper_main(int argc, char **argv, const lpool_config *config)
 {
     static const char option[] = LP_HELPER_OPTION;
+    lp_helper_announce();
     if (argc != 3 || strncmp(argv[1], option, strcspn(option, "=")) != 0)
         return -1;
     if (strcmp(argv[1], option) != 0) {

@@ -265,6 +265,7 @@ static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
 int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                    uint64_t *number, int *count)
 {
+    if (!L || !map || !number || !count) return LP_INVALID;
     if (!map->executor || map->reading) return LP_INVALID;
     if (map->current) return push_item(L, map, number, count);
     lp_caller *caller = lp_caller_of(L);
@@ -291,17 +292,20 @@ int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
 
 bool lpool_map_is_ready(lpool_map *map)
 {
+    if (!map) return false;
     return !map->executor || map->taken == map->submitted || is_ready(map) ||
            lp_map_is_stuck(map);
 }
 
 uint64_t lpool_map_pending(const lpool_map *map)
 {
+    if (!map) return 0;
     return map->submitted + map->gathered - map->taken;
 }
 
 void lpool_map_close(lpool_map *map, bool cancel)
 {
+    if (!map) return;
     if (!map->executor) return;
     if (!map->reading) close_piece(map);
     while (map->waiting_count > 0)

@@ -18,8 +18,11 @@
 int lpool_map_open(lua_State *L, lpool_executor *executor,
                    const lpool_map_config *config, lpool_map **out)
 {
-    lp_caller *caller = lp_caller_of(L);
-    if (config->size != sizeof(*config)) return LP_INVALID;
+    lp_caller *caller = lp_caller_find(L);
+    if (!lp_caller_may_use(caller, lp_executor_inner(executor)) || !config ||
+        !out || lua_gettop(L) < 1)
+        return LP_INVALID;
+    if (config->size != sizeof(*config)) return LP_VERSION;
     int function = lua_gettop(L);
     lp_message_info info = {0};
     lp_caller_collect(L, caller);
@@ -134,6 +137,7 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
 
 int lpool_map_flush(lpool_map *map)
 {
+    if (!map) return LP_INVALID;
     if (map->gathered == 0) return LP_OK;
     const lp_group_content content = {
         .index = map->index,
@@ -158,6 +162,7 @@ int lpool_map_flush(lpool_map *map)
 int lpool_map_add_range(lpool_map *map, int64_t first, int64_t step,
                         uint64_t count)
 {
+    if (!map) return LP_INVALID;
     int status = lpool_map_flush(map);
     while (count > 0 && status == LP_OK) {
         uint32_t some =
@@ -271,6 +276,7 @@ static int spread_list(lua_State *L, int index)
 int lpool_map_add_list(lua_State *L, lpool_map *map, int index, int64_t first,
                        int64_t last, bool spread)
 {
+    if (!L || !map) return LP_INVALID;
     int base = lua_gettop(L) + 1;
     int status = LP_OK;
     luaL_checkstack(L, 4, "items");
@@ -298,6 +304,7 @@ int lpool_map_add_list(lua_State *L, lpool_map *map, int index, int64_t first,
 
 int lpool_map_add(lua_State *L, lpool_map *map, int nargs)
 {
+    if (!L || !map || nargs < 0 || nargs > lua_gettop(L)) return LP_INVALID;
     int first = lua_gettop(L) - nargs + 1;
     int status = gather(L, map, first, nargs);
     if (status == LP_UNSENDABLE) {

@@ -17,15 +17,12 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_ECORRUPT == LP_CORRUPT &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
                   LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP &&
-                  LPOOL_EDEADLOCK == LP_DEADLOCK && LPOOL_EFULL == LP_FULL &&
+                  LPOOL_ENOHELPER == LP_NOHELPER &&
+                  LPOOL_EVERSION == LP_VERSION && LPOOL_EFULL == LP_FULL &&
                   LPOOL_ECROWDED == LP_CROWDED &&
+                  LPOOL_EDEADLOCK == LP_DEADLOCK &&
                   LPOOL_MAX_PRIORITIES == LP_LEVELS,
               "public and inner codes agree");
-
-const char *lpool_version(void)
-{
-    return LP_VERSION_TEXT;
-}
 
 const char *lpool_strerror(int status)
 {
@@ -60,6 +57,10 @@ const char *lpool_strerror(int status)
         return "the queue is full";
     case LP_CROWDED:
         return "too many different priorities are pending";
+    case LP_NOHELPER:
+        return "there is no helper program for process pools";
+    case LP_VERSION:
+        return "lpool or Lua is of another version than expected";
     }
     return "an unknown status";
 }
@@ -71,12 +72,13 @@ static void log_to_stderr(const char *line)
 
 void lpool_config_init(lpool_config *config)
 {
-    *config = (lpool_config){.size = sizeof(*config)};
+    if (config) *config = (lpool_config){.size = sizeof(*config)};
 }
 
 int lpool_open(const lpool_config *config, lpool **out)
 {
-    if (!config || config->size != sizeof(*config) || !out) return LP_INVALID;
+    if (!config || !out) return LP_INVALID;
+    if (config->size != sizeof(*config)) return LP_VERSION;
     lpool *pool = lp_calloc(1, sizeof(*pool));
     if (!pool) return LP_NOMEM;
     int status = lp_host_init(&pool->host);
@@ -110,9 +112,15 @@ static void close_executor(lp_executor *executor, void *busy)
         *(bool *)busy = true;
 }
 
-void lpool_close(lpool *pool)
+static void note_abandoned(lp_executor *executor, void *stuck)
 {
-    if (!pool) return;
+    if (lp_executor_has_abandoned(executor)) *(bool *)stuck = true;
+}
+
+int lpool_close(lpool *pool)
+{
+    if (!pool) return LP_OK;
+    if (atomic_load(&pool->attached) > 0) return LP_INVALID;
     lp_host *host = &pool->host;
     lp_executor_release(pool->manual);
     for (;;) {
@@ -124,13 +132,20 @@ void lpool_close(lpool *pool)
         if (!busy) break;
         (void)lp_bell_sleep(host->bell, heard, LP_NEVER);
     }
+    lp_notifier_free(pool->notifier);
     lp_host_stop(host);
+    /* A thread that is stuck may come back, and use all this. */
+    bool stuck = false;
+    lp_host_each(host, note_abandoned, &stuck);
+    if (stuck) return LP_OK;
     /* References are left if finalizers made objects while a state closed. */
     lp_host_free_executors(host);
     lp_lock_clear(&pool->lock);
     lp_host_clear(host);
     lp_nursery_free(pool->nursery);
+    lp_free(pool->helper);
     lp_free(pool);
+    return LP_OK;
 }
 
 int64_t lpool_now(void)

@@ -19,7 +19,8 @@ struct lpool_waiter {
 
 int lpool_waiter_open(lua_State *L, lpool_waiter **out)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller || !out) return LP_INVALID;
     lpool_waiter *waiter = lp_calloc(1, sizeof(*waiter));
     if (!waiter) return LP_NOMEM;
     lp_mailbox_init(&waiter->mailbox, &caller->pool->host);
@@ -40,6 +41,7 @@ void lpool_waiter_close(lpool_waiter *waiter)
 
 int lpool_waiter_add(lpool_waiter *waiter, lpool_future *future)
 {
+    if (!waiter || !future) return LP_INVALID;
     lp_task *task = lp_task_inner(future);
     if (!lp_phase_is_done(lp_task_state(task)))
         return lp_mailbox_expect(&waiter->mailbox, task);
@@ -78,7 +80,8 @@ static lp_task *take_ended(lpool_waiter *waiter)
 int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
                       lpool_future **future)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller || !waiter || !future) return LP_INVALID;
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);

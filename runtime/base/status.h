@@ -23,6 +23,8 @@ typedef enum lp_status {
     LP_FULL = -12,       /* no more tasks may be pending */
     LP_CROWDED = -13,    /* no more priorities can be pending */
     LP_DEADLOCK = -14,   /* tasks wait for each other, for ever */
+    LP_NOHELPER = -20,   /* process pools have no helper program */
+    LP_VERSION = -21,    /* lpool or Lua is of another version */
 } lp_status;
 
 #endif

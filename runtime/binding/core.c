@@ -125,7 +125,7 @@ void lpool_config_lua(lpool_config *config)
 static int close_host(lua_State *L)
 {
     lpool **box = lua_touserdata(L, 1);
-    lpool_close(*box);
+    (void)lpool_close(*box); /* the state was its only one */
     *box = NULL;
     return 0;
 }
@@ -163,7 +163,8 @@ static void open_host(lua_State *L)
     lpool **box = push_guard(L, sizeof(*box), close_host);
     if (lpool_open(&config, box) != LPOOL_OK)
         luaL_error(L, "not enough memory");
-    lpool_attach(*box, L);
+    int status = lpool_attach(*box, L);
+    if (status != LPOOL_OK) luaL_error(L, "%s", lpool_strerror(status));
     push_guard(L, 1, finish_work);
     lua_pop(L, 2);
 }
@@ -186,8 +187,7 @@ LPOOL_API int luaopen_lpool_core(lua_State *L)
 
 void lpool_openlibs(lua_State *L)
 {
-    /* No context yet, for lpool_interrupt. */
-    *(void **)lua_getextraspace(L) = NULL;
+    lpool_open_interrupt(L);
     open_state(L);
     lpool_open_console(L);
 }

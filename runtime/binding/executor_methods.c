@@ -112,7 +112,11 @@ static int open_executor(lua_State *L)
     if (status == LPOOL_EUNSENDABLE) return lp_raise_status(L, status, NULL);
     if (status != LPOOL_OK) {
         lua_pushnil(L);
-        push_problem(L, status);
+        if (status == LPOOL_ENOHELPER) {
+            lua_insert(L, -2); /* below the text */
+        } else {
+            push_problem(L, status);
+        }
         return 2;
     }
     lpool_push_executor(L, executor);

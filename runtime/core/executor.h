@@ -246,6 +246,9 @@ void lp_executor_cancel_pending(lp_executor *executor);
 void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
                               lp_end end);
 
+/* Threads of it are stuck, were replaced, and have not come back. */
+bool lp_executor_has_abandoned(lp_executor *executor);
+
 /* A thread that was abandoned has come back, and ends. Its arena goes. */
 void lp_executor_abandoned_ended(lp_executor *executor, uint32_t arena);
 

@@ -199,6 +199,14 @@ void lp_executor_worker_ended(lp_executor *executor, uint32_t number,
     lp_bell_ring(host->bell); /* for who waits, and for who reaps */
 }
 
+bool lp_executor_has_abandoned(lp_executor *executor)
+{
+    lp_lock_enter(&executor->lock);
+    bool some = executor->abandoned > 0;
+    lp_lock_leave(&executor->lock);
+    return some;
+}
+
 void lp_executor_abandoned_ended(lp_executor *executor, uint32_t arena)
 {
     lp_host *host = executor->host;

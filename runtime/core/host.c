@@ -161,17 +161,22 @@ static lp_task *first_ended(lp_host *host)
     return task;
 }
 
+void lp_host_gather(lp_host *host)
+{
+    lp_lock_enter(&host->lock);
+    for (lp_list *node = host->executors.next; node != &host->executors;
+         node = node->next)
+        collect_executor(host, LP_LIST_ENTRY(node, lp_executor, in_host));
+    lp_lock_leave(&host->lock);
+}
+
 void lp_host_collect(lp_host *host, void (*look)(void *context, lp_task *task),
                      void *context)
 {
     uint32_t heard = atomic_load(&host->bell->word) & ~LP_BELL_SLEEPERS;
     if (heard == atomic_load(&host->collected)) return;
 
-    lp_lock_enter(&host->lock);
-    for (lp_list *node = host->executors.next; node != &host->executors;
-         node = node->next)
-        collect_executor(host, LP_LIST_ENTRY(node, lp_executor, in_host));
-    lp_lock_leave(&host->lock);
+    lp_host_gather(host);
     atomic_store(&host->collected, heard);
 
     lp_task *task;

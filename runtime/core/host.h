@@ -64,6 +64,11 @@ void lp_host_collect(lp_host *host,
                      void *context);
 
 /*
+ * Only hand them to the mailboxes: for a thread that must not free tasks.
+ */
+void lp_host_gather(lp_host *host);
+
+/*
  * Wait, for a moment, until what is done by now has been posted too, so that
  * the next collect finds it.
  */

@@ -40,6 +40,15 @@ extern "C" {
 /* "0.1.0". */
 LPOOL_API const char *lpool_version(void);
 
+/*
+ * For programs that link the shared library: 0, or LPOOL_EVERSION if they
+ * were compiled with a header that does not fit it, or for another Lua.
+ */
+#define lpool_abi_check()                                                      \
+    lpool_check_version(LPOOL_VERSION_MAJOR, LPOOL_VERSION_MINOR,              \
+                        LUA_VERSION_NUM)
+LPOOL_API int lpool_check_version(int major, int minor, int lua);
+
 #define LPOOL_OK           0
 #define LPOOL_ENOMEM       (-1)  /* memory is short */
 #define LPOOL_ECLOSED      (-2)  /* the executor takes no more work */
@@ -55,6 +64,8 @@ LPOOL_API const char *lpool_version(void);
 #define LPOOL_EFULL        (-12) /* no more tasks may be pending */
 #define LPOOL_ECROWDED     (-13) /* no more priorities can be pending */
 #define LPOOL_EDEADLOCK    (-14) /* tasks wait for each other, for ever */
+#define LPOOL_ENOHELPER    (-20) /* process pools have no helper program */
+#define LPOOL_EVERSION     (-21) /* lpool.h or Lua is of another version */
 
 /* What a status means, in words; never NULL. */
 LPOOL_API const char *lpool_strerror(int status);
@@ -78,8 +89,9 @@ typedef struct lpool_config {
     void (*log)(const char *line);
     /*
      * The program that is run as the helper of process pools: its main calls
-     * lpool_helper_main. Borrowed for the host's life. NULL: the program that
-     * runs now, which is right if it does so.
+     * lpool_helper_main. Borrowed by lpool_open. NULL: what the environment
+     * variable LPOOL_HELPER says; else the program that runs now, if it has
+     * called lpool_helper_main; else the installed lpool.
      */
     const char *helper;
 } lpool_config;
@@ -87,7 +99,10 @@ typedef struct lpool_config {
 /* Fill in the defaults. */
 LPOOL_API void lpool_config_init(lpool_config *config);
 
-/* Open a host. 0 or LPOOL_ENOMEM. */
+/*
+ * Open a host. 0, LPOOL_ENOMEM or LPOOL_ESYSTEM; LPOOL_EVERSION if the size in
+ * config is not that of this library; LPOOL_EINVALID for a null pointer.
+ */
 LPOOL_API int lpool_open(const lpool_config *config, lpool **host);
 
 /*
@@ -101,15 +116,19 @@ LPOOL_API int lpool_helper_main(int argc, char **argv,
 
 /*
  * Finish what is queued in all its executors, join their workers and free
- * the host. No state is attached any more, and no handle is used after.
+ * the host; no handle is used after that. 0; or LPOOL_EINVALID, and nothing
+ * has happened, while a state that is attached to it is not closed. NULL is
+ * allowed.
  */
-LPOOL_API void lpool_close(lpool *host);
+LPOOL_API int lpool_close(lpool *host);
 
 /*
  * Let L submit work to host, and wait for it. Once for each Lua state; lasts
- * until the state is closed, before the host is. [-0, +0, e]
+ * until the state is closed, before the host is. [-0, +0, e] 0;
+ * LPOOL_EVERSION if L is of another version of Lua; LPOOL_EINVALID for a null
+ * pointer, or if L is attached to another host.
  */
-LPOOL_API void lpool_attach(lpool *host, lua_State *L);
+LPOOL_API int lpool_attach(lpool *host, lua_State *L);
 
 /*
  * Shut down all executors of L's host and wait until their work is done, for
@@ -136,6 +155,15 @@ LPOOL_API bool lpool_worker(lua_State *L, lpool_worker_info *info);
  * nobody looked at. Every function that waits does it too. [-0, +0, e]
  */
 LPOOL_API void lpool_dispatch(lua_State *L);
+
+/*
+ * A descriptor for the event loop of the thread that uses L: readable when
+ * lpool_dispatch has callbacks to run. Poll it for reading, read nothing from
+ * it, and call lpool_dispatch. It belongs to lpool and is closed with L. The
+ * first one starts a thread in the host, and none is started otherwise. 0,
+ * LPOOL_ENOMEM, LPOOL_ESYSTEM, LPOOL_EINVALID. [-0, +0, -]
+ */
+LPOOL_API int lpool_fd(lua_State *L, int *fd);
 
 /* Sleep, unless interrupted. 0 or LPOOL_EINTERRUPTED. [-0, +0, e] */
 LPOOL_API int lpool_sleep(lua_State *L, int64_t timeout);
@@ -198,8 +226,9 @@ LPOOL_API void lpool_executor_config_init(lpool_executor_config *config);
  * Open an executor of the host that L is attached to. [-0, +0, e] on
  * success; the caller owns the reference it is given. LPOOL_EUNSENDABLE:
  * [-0, +1, e], the text says what cannot cross. LPOOL_EDEEP: L belongs to a
- * worker of LPOOL_MAX_DEPTH executors. LPOOL_EINVALID: a memory_limit below
- * LPOOL_MIN_MEMORY_LIMIT. LPOOL_ENOMEM, LPOOL_ESYSTEM.
+ * worker of LPOOL_MAX_DEPTH executors. LPOOL_ENOHELPER: [-0, +1, e], the text
+ * says where the helper of process pools was looked for. LPOOL_EINVALID: a
+ * memory_limit below LPOOL_MIN_MEMORY_LIMIT. LPOOL_ENOMEM, LPOOL_ESYSTEM.
  */
 LPOOL_API int lpool_executor_open(lua_State *L,
                                   const lpool_executor_config *config,
@@ -261,6 +290,43 @@ typedef struct lpool_task_options {
 LPOOL_API int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                            const lpool_task_options *options,
                            lpool_future **future);
+
+/*
+ * The same for a chunk of source, which the nargs values on top are passed
+ * to; name is what messages call it ("=name", "@file"), or NULL. Stack as
+ * lpool_submit's without the function; LPOOL_EFAILED: [-nargs, +1, e], it
+ * does not compile, and the text says why.
+ */
+LPOOL_API int lpool_submit_source(lua_State *L, lpool_executor *executor,
+                                  const char *source, size_t length,
+                                  const char *name, int nargs,
+                                  const lpool_task_options *options,
+                                  lpool_future **future);
+
+/*
+ * The same for require(module)[function], looked up in the worker, along L's
+ * package.path and package.cpath. The way to have C functions run by process
+ * pools: put them into a module, or let open_state make one.
+ */
+LPOOL_API int lpool_submit_named(lua_State *L, lpool_executor *executor,
+                                 const char *module, const char *function,
+                                 int nargs, const lpool_task_options *options,
+                                 lpool_future **future);
+
+/* A C function as a task; what it returns is the result, an integer. */
+typedef int64_t (*lpool_function)(void *data);
+
+/*
+ * The same for a C function that has nothing to do with Lua. On success it
+ * takes data: release, if it is not NULL, is called once, by any thread, when
+ * function has run or never will. [-0, +0, e] LPOOL_EUNSENDABLE for a process
+ * pool, [-0, +1, e], with the text: pointers mean nothing there.
+ */
+LPOOL_API int lpool_submit_c(lua_State *L, lpool_executor *executor,
+                             lpool_function function, void *data,
+                             void (*release)(void *data),
+                             const lpool_task_options *options,
+                             lpool_future **future);
 
 /*
  * Submit to each of all workers, started if they are not; futures has room
@@ -357,6 +423,18 @@ LPOOL_API int lpool_future_set_error(lua_State *L, lpool_future *future);
 LPOOL_API void lpool_future_forget(lua_State *L, lpool_future *future);
 
 /* ---- many futures ---- */
+
+/*
+ * Wait until one of count futures has ended; *which is the index of the
+ * first to be known. As lpool_future_wait; LPOOL_EINVALID if count is 0.
+ * Waits for the same futures again and again are what lpool_waiter is for.
+ */
+LPOOL_API int lpool_wait_any(lua_State *L, lpool_future *const *futures,
+                             size_t count, int64_t timeout, size_t *which);
+
+/* Wait until all have ended, for timeout altogether. As lpool_future_wait. */
+LPOOL_API int lpool_wait_all(lua_State *L, lpool_future *const *futures,
+                             size_t count, int64_t timeout);
 
 /* A waiter for futures, to be used by L's thread. 0 or LPOOL_ENOMEM. */
 LPOOL_API int lpool_waiter_open(lua_State *L, lpool_waiter **waiter);
@@ -479,10 +557,16 @@ LPOOL_API void lpool_openlibs(lua_State *L);
 LPOOL_API void lpool_config_lua(lpool_config *config);
 
 /*
+ * Let lpool_interrupt work for L, before it is attached: takes the memory of
+ * lua_getextraspace of its main thread. [-0, +0, e]
+ */
+LPOOL_API void lpool_open_interrupt(lua_State *L);
+
+/*
  * End the wait in lpool that the thread of main state L is in with the error
  * "interrupted!", and return true; false, and nothing has happened, if it is
  * in none. For signal handlers that run on that thread: async-signal-safe.
- * L was given to lpool_openlibs before.
+ * L was given to lpool_open_interrupt or lpool_openlibs before.
  */
 LPOOL_API bool lpool_interrupt(lua_State *L);
 

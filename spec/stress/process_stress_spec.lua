@@ -241,7 +241,7 @@ describe("process pools under load #slow:", function()
             leader=$(cat %s)
             sleep %.4f
             date +%%s.%%N >>%s
-            env kill -INT -- -"$leader"
+            env kill -INT -- -"$leader" 2>&-
             %s
           ) &
           setsid sh -c 'echo $$ >%s; exec "$LPOOL" %s' </dev/null

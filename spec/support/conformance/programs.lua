@@ -1,4 +1,5 @@
--- Whole programs: output, exit codes, the end of the script, Ctrl-C.
+-- Whole programs: output, exit codes, the end of the script, Ctrl-C. What only
+-- the lpool program does, and lua5.4 with the module does not, is tagged #program.
 local busted = require "busted"
 local assert = require "luassert"
 local helper = require "spec.helper"
@@ -88,7 +89,7 @@ return function(kind)
     assert.are.equal(0, result.code)
   end)
 
-  it("ends with 1 and the error after an error in the script", function()
+  it("ends with 1 and the error after an error in the script #program", function()
     local result = helper.script(kind, [[
       local ex <close> = make()
       ex:submit(math.max, 1)
@@ -110,7 +111,7 @@ return function(kind)
     helper.contains("script failed", result.err)
   end)
 
-  it("shows the worker's traceback of an error that nobody catches", function()
+  it("shows the worker's traceback of an error that nobody catches #program", function()
     local result = helper.script(kind, [[
       local function inner_most() error("in the worker") end
       local ex <close> = make()
@@ -263,7 +264,7 @@ return function(kind)
     assert.is_true(quickest < helper.patience, ("took %.2f s"):format(quickest))
   end
 
-  it("ends with 130 when interrupted in the script itself", function()
+  it("ends with 130 when interrupted in the script itself #program", function()
     local result = interrupted [[
       local ex <close> = make()
       ex:submit(math.max, 1):result()
@@ -274,7 +275,7 @@ return function(kind)
     assert.are.equal("", result.err)
   end)
 
-  it("ends quietly when interrupted in lpool.sleep", function()
+  it("ends quietly when interrupted in lpool.sleep #program", function()
     ends_quietly [[
       local ex <close> = make()
       ex:submit(math.max, 1):result()
@@ -310,7 +311,7 @@ return function(kind)
   }
 
   for name, wait in pairs(waits) do
-    it("ends within a second, with 130, while 100 workers sleep, in " .. name, function()
+    it("ends within a second, with 130, while 100 workers sleep #program, in " .. name, function()
       ends_quietly(hundred .. [[
         local ex <close> = make { max_workers = 100 }
         local futures = {}
@@ -320,7 +321,7 @@ return function(kind)
     end)
   end
 
-  it("ends within a second, with 130, while 100 workers compute", function()
+  it("ends within a second, with 130, while 100 workers compute #program", function()
     ends_quietly(hundred .. [[
       local ex <close> = make { max_workers = 100 }
       local futures = {}
@@ -329,7 +330,7 @@ return function(kind)
     ]])
   end)
 
-  it("ends within a second, with 130, in a loop over map", function()
+  it("ends within a second, with 130, in a loop over map #program", function()
     ends_quietly(hundred .. [[
       local ex <close> = make { max_workers = 100 }
       local items = {}
@@ -338,14 +339,14 @@ return function(kind)
     ]])
   end)
 
-  it("ends with 130 when interrupted at the end of the script", function()
+  it("ends with 130 when interrupted at the end of the script #program", function()
     ends_quietly(hundred .. [[
       ex = make { max_workers = 100 }
       for i = 1, 100 do ex:submit(task, i, false) end
     ]])
   end)
 
-  it("raises interrupted! where the script waits, which it may catch", function()
+  it("raises interrupted! where the script waits, which it may catch #program", function()
     local result = interrupted(hundred .. [[
       local ex = make { max_workers = 100 }
       local futures = {}

@@ -1,0 +1,247 @@
+/* calls.c - the functions for C programs, used well and badly. */
+#include <lauxlib.h>
+#include <lpool.h>
+#include <lualib.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(claim)                                                           \
+    ((claim) ? (void)0                                                         \
+             : (fprintf(stderr, "line %d: %s\n", __LINE__, #claim), exit(1)))
+
+static lpool *host;
+static lua_State *L;
+static atomic_int released;
+
+static int64_t twice(void *data)
+{
+    return 2 * *(int *)data;
+}
+
+static void release(void *data)
+{
+    (void)data;
+    atomic_fetch_add(&released, 1);
+}
+
+static lpool_executor *open_executor(lpool_kind kind)
+{
+    lpool_executor *executor = NULL;
+    lpool_executor_config config;
+    lpool_executor_config_init(&config);
+    config.kind = kind;
+    config.max_workers = 2;
+    CHECK(lpool_executor_open(L, &config, &executor) == LPOOL_OK);
+    return executor;
+}
+
+static lpool_future *submit(lpool_executor *executor, const char *source)
+{
+    lpool_future *future = NULL;
+    CHECK(lpool_submit_source(L, executor, source, strlen(source), NULL, 0,
+                              NULL, &future) == LPOOL_OK);
+    return future;
+}
+
+static lua_Integer result(lpool_future *future)
+{
+    int count = 0;
+    CHECK(lpool_future_wait(L, future, -1) == LPOOL_OK);
+    CHECK(lpool_future_push(L, future, &count) == LPOOL_OK && count == 1);
+    lua_Integer value = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    lpool_future_release(future);
+    return value;
+}
+
+static void check_submitting(lpool_executor *executor)
+{
+    lpool_future *future;
+    int number = 21, top = lua_gettop(L);
+    const char bad[] = "return +";
+    lua_pushinteger(L, 1);
+    CHECK(lpool_submit_source(L, executor, bad, strlen(bad), "=bad", 1, NULL,
+                              &future) == LPOOL_EFAILED);
+    CHECK(lua_gettop(L) == top + 1 && strstr(lua_tostring(L, -1), "bad:1:"));
+    lua_settop(L, top);
+
+    lua_pushliteral(L, "%d-%s");
+    lua_pushinteger(L, 7);
+    lua_pushliteral(L, "x");
+    CHECK(lpool_submit_named(L, executor, "string", "format", 3, NULL,
+                             &future) == LPOOL_OK);
+    int count;
+    CHECK(lpool_future_wait(L, future, -1) == LPOOL_OK);
+    CHECK(lpool_future_push(L, future, &count) == LPOOL_OK);
+    CHECK(strcmp(lua_tostring(L, -1), "7-x") == 0);
+    lua_settop(L, top);
+    lpool_future_release(future);
+
+    CHECK(lpool_submit_named(L, executor, "string", "nothing", 0, NULL,
+                             &future) == LPOOL_OK);
+    CHECK(lpool_future_wait(L, future, -1) == LPOOL_OK);
+    CHECK(lpool_future_push(L, future, &count) == LPOOL_EFAILED);
+    CHECK(strstr(lua_tostring(L, -2), "has no function 'nothing'"));
+    lua_settop(L, top);
+    lpool_future_release(future);
+
+    int status =
+        lpool_submit_c(L, executor, twice, &number, release, NULL, &future);
+    if (lpool_executor_kind(executor) == LPOOL_PROCESSES) {
+        CHECK(status == LPOOL_EUNSENDABLE && lua_isstring(L, -1));
+        lua_settop(L, top);
+    } else {
+        CHECK(status == LPOOL_OK && result(future) == 42);
+    }
+    CHECK(lua_gettop(L) == top);
+}
+
+/*
+ * Under the thread sanitizer the thread of an interrupted task counts as
+ * running to the end of the program, although it was joined: there the task
+ * ends by itself.
+ */
+#ifdef __SANITIZE_THREAD__
+static const char endless[] = "for _ = 1, 1e8 do end error('ended')";
+#else
+static const char endless[] = "while true do end";
+#endif
+
+static void check_waiting(lpool_executor *executor)
+{
+    lpool_future *futures[3];
+    size_t which = 99;
+    futures[0] = submit(executor, endless);
+    futures[1] = submit(executor, "return 5");
+    futures[2] = submit(executor, "return 6");
+    CHECK(lpool_wait_any(L, futures, 3, -1, &which) == LPOOL_OK);
+    CHECK(which == 1 || which == 2);
+    CHECK(lpool_wait_all(L, futures, 3, 1000000) == LPOOL_ETIMEOUT);
+    CHECK(lpool_wait_any(L, futures, 1, 1000000, &which) == LPOOL_ETIMEOUT);
+    CHECK(lpool_wait_all(L, futures + 1, 2, -1) == LPOOL_OK);
+    CHECK(lpool_wait_any(L, futures, 0, -1, &which) == LPOOL_EINVALID);
+    CHECK(result(futures[1]) == 5 && result(futures[2]) == 6);
+#ifndef __SANITIZE_THREAD__
+    lpool_future_interrupt(futures[0]);
+#endif
+    CHECK(lpool_wait_all(L, futures, 1, -1) == LPOOL_OK);
+    int count;
+    CHECK(lpool_future_push(L, futures[0], &count) == LPOOL_EFAILED);
+    lua_pop(L, 2);
+    lpool_future_release(futures[0]);
+}
+
+static int count_call(lua_State *state)
+{
+    ++*(int *)lua_touserdata(state, 1);
+    return 0;
+}
+
+/* An event loop of poll: each future's end makes the descriptor readable. */
+static void check_polling(lpool_executor *executor)
+{
+    int calls = 0, fd = -1, again = -1;
+    CHECK(lpool_fd(L, &fd) == LPOOL_OK && lpool_fd(L, &again) == LPOOL_OK);
+    CHECK(fd == again && lpool_fd(L, NULL) == LPOOL_EINVALID);
+    struct pollfd mail = {.fd = fd, .events = POLLIN};
+    for (int i = 1; i <= 20; i++) {
+        lpool_future *future = submit(executor, "return 1");
+        /* Before and after its end: both must be heard of. */
+        if (i % 2 == 0) CHECK(lpool_future_wait(L, future, -1) == LPOOL_OK);
+        lua_pushlightuserdata(L, &calls);
+        lua_pushcfunction(L, count_call);
+        lpool_future_on_done(L, future);
+        while (calls < i) {
+            CHECK(poll(&mail, 1, 20000) == 1);
+            lpool_dispatch(L);
+        }
+        lpool_future_release(future);
+    }
+    CHECK(calls == 20 && poll(&mail, 1, 0) == 0);
+}
+
+static void check_misuse(lpool_executor *executor)
+{
+    lpool_config config;
+    lpool_executor_config options;
+    lpool_future *future = NULL;
+    lpool_executor *none = NULL;
+    lpool *other = NULL;
+    lua_State *foreign = luaL_newstate();
+    int count, top = lua_gettop(L);
+    CHECK(lpool_abi_check() == LPOOL_OK);
+    CHECK(lpool_check_version(99, 0, LUA_VERSION_NUM) == LPOOL_EVERSION);
+    CHECK(lpool_open(NULL, &other) == LPOOL_EINVALID);
+    lpool_config_init(&config);
+    CHECK(lpool_open(&config, NULL) == LPOOL_EINVALID);
+    config.size--;
+    CHECK(lpool_open(&config, &other) == LPOOL_EVERSION);
+    config.size++;
+    CHECK(lpool_open(&config, &other) == LPOOL_OK);
+    CHECK(lpool_attach(other, L) == LPOOL_EINVALID);
+    CHECK(lpool_attach(NULL, foreign) == LPOOL_EINVALID);
+    CHECK(lpool_attach(host, NULL) == LPOOL_EINVALID);
+    CHECK(lpool_close(host) == LPOOL_EINVALID); /* L is attached */
+
+    lpool_executor_config_init(&options);
+    CHECK(lpool_executor_open(foreign, &options, &none) == LPOOL_EINVALID);
+    options.kind = (lpool_kind)77;
+    CHECK(lpool_executor_open(L, &options, &none) == LPOOL_EINVALID);
+    CHECK(lpool_executor_open(L, NULL, &none) == LPOOL_EINVALID);
+    luaL_loadstring(foreign, "return 1");
+    CHECK(lpool_submit(foreign, executor, 0, NULL, &future) == LPOOL_EINVALID);
+    CHECK(lua_gettop(foreign) == 0);
+    CHECK(lpool_attach(other, foreign) == LPOOL_OK);
+    luaL_loadstring(foreign, "return 1"); /* the executor of another host */
+    CHECK(lpool_submit(foreign, executor, 0, NULL, &future) == LPOOL_EINVALID);
+    CHECK(lpool_submit(L, executor, 0, NULL, &future) == LPOOL_EINVALID);
+    CHECK(lpool_submit(L, NULL, 0, NULL, &future) == LPOOL_EINVALID);
+    CHECK(lpool_submit_c(L, executor, NULL, NULL, NULL, NULL, &future) ==
+          LPOOL_EINVALID);
+    CHECK(lpool_future_wait(L, NULL, -1) == LPOOL_EINVALID);
+    CHECK(lpool_future_push(L, NULL, &count) == LPOOL_EINVALID);
+    CHECK(lpool_executor_join(L, NULL, 0) == LPOOL_EINVALID);
+    CHECK(lpool_executor_check(NULL) == LPOOL_EINVALID);
+    CHECK(!lpool_future_cancel(NULL) && !lpool_future_label(NULL));
+    lpool_executor_retain(NULL);
+    lpool_executor_release(NULL);
+    lpool_future_release(NULL);
+    lpool_map_free(NULL);
+    lua_close(foreign);
+    CHECK(lpool_close(other) == LPOOL_OK && lpool_close(NULL) == LPOOL_OK);
+    CHECK(lua_gettop(L) == top);
+}
+
+int main(int argc, char **argv)
+{
+    static const lpool_kind kinds[] = {LPOOL_THREADS, LPOOL_SERIAL,
+                                       LPOOL_PROCESSES};
+    lpool_config config;
+    lpool_config_init(&config);
+    int code = lpool_helper_main(argc, argv, &config);
+    if (code >= 0) return code;
+    CHECK(lpool_open(&config, &host) == LPOOL_OK);
+    L = luaL_newstate();
+    luaL_openlibs(L);
+    CHECK(lpool_attach(host, L) == LPOOL_OK);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        lpool_executor *executor = open_executor(kinds[i]);
+        check_submitting(executor);
+        if (kinds[i] != LPOOL_SERIAL) check_waiting(executor);
+        check_polling(executor);
+        check_misuse(executor);
+        lpool_executor_shutdown(executor, 0);
+        lpool_future *future;
+        luaL_loadstring(L, "return 1");
+        CHECK(lpool_submit(L, executor, 0, NULL, &future) == LPOOL_ECLOSED);
+        lpool_executor_release(executor);
+    }
+    lua_close(L);
+    CHECK(lpool_close(host) == LPOOL_OK);
+    CHECK(atomic_load(&released) == 2);
+    puts("fine");
+    return 0;
+}
