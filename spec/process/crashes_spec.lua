@@ -394,6 +394,9 @@ describe("workers that die", function()
 end)
 
 describe("a worker that writes over what it shares", function()
+  -- Lists that lead anywhere lead to races as well, which are not ours.
+  local races = [[TSAN_OPTIONS="$TSAN_OPTIONS exitcode=0"]]
+
   -- The executor may be lost with it, and says so; the program and other executors are not.
   local source = [[
     local lpool = require "lpool"
@@ -423,7 +426,11 @@ describe("a worker that writes over what it shares", function()
   for _, name in ipairs { "words", "outcomes", "host", "library", "bell" } do
     it(("(%s) damages its own executor at most"):format(name), function()
       for seed = 0, name == "words" and 6 or 2 do
-        local result = helper.run(source, { args = ("%s %d"):format(name, seed), limit = 10 })
+        local result = helper.run(source, {
+          args = ("%s %d"):format(name, seed),
+          env = races,
+          limit = 10,
+        })
         assert.are.equal("alive\n", result.out, result.err)
         assert.are.equal(0, result.code)
       end

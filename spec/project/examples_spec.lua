@@ -49,11 +49,14 @@ local function promised(source)
   return #lines > 0 and table.concat(lines, "\n") .. "\n" or nil
 end
 
+-- Examples of crashes shall crash, and not be caught by a sanitizer.
+local faults = [[ASAN_OPTIONS="$ASAN_OPTIONS handle_segv=0"]]
+
 for path, prelude in pairs(documents) do
   describe("examples of " .. path, function()
     for _, block in ipairs(blocks(path)) do
       it("line " .. block.line, function()
-        local result = helper.run(prelude .. block.source)
+        local result = helper.run(prelude .. block.source, { env = faults })
         assert.are.equal("", result.err)
         assert.are.equal(0, result.code)
         local expected = promised(block.source)
