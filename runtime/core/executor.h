@@ -25,7 +25,7 @@ typedef struct lp_task {
     char *label;                 /* owned; NULL if it has none */
     int64_t priority;
     uint32_t sent;          /* to this worker alone: number + 1 */
-    uint32_t manual;             /* immutable: a future without a worker */
+    uint32_t manual;        /* immutable: a future without a worker */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
