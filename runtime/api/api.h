@@ -105,6 +105,14 @@ void lp_caller_interrupted(lua_State *L, lp_caller *caller);
 void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
                      uint32_t *line);
 
+/*
+ * Encode what is sent to an executor, as lp_encode. What the script has
+ * printed comes before what tasks in other processes print.
+ */
+int lp_caller_encode(lua_State *L, lp_caller *caller,
+                     const lp_executor *executor, int first, int count,
+                     lp_role role, lp_buffer *out, lp_message_info *info);
+
 /* A buffer to encode into; a fresh one if another encoder is at work. */
 lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller);
 void lp_caller_close_buffer(lua_State *L, lp_caller *caller, lp_buffer *buffer);

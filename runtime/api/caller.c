@@ -8,6 +8,7 @@
 #include "base/status.h"
 
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 /* A buffer that grew beyond this is not kept for the next parcel. */
@@ -115,6 +116,18 @@ static int collect_buffer(lua_State *L)
 {
     lp_buffer_clear(lua_touserdata(L, 1));
     return 0;
+}
+
+int lp_caller_encode(lua_State *L, lp_caller *caller,
+                     const lp_executor *executor, int first, int count,
+                     lp_role role, lp_buffer *out, lp_message_info *info)
+{
+    caller->to_process = lp_executor_is_shared(executor);
+    if (caller->to_process && __fpending(stdout) > 0)
+        (void)fflush(stdout); /* the script's own affair */
+    int status = lp_encode(L, first, count, role, out, info);
+    caller->to_process = false;
+    return status;
 }
 
 lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)

@@ -10,7 +10,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <string.h>
 
 #define THREADS_PER_CPU 5u
@@ -430,20 +429,6 @@ static int clean_up(lua_State *L, lp_caller *caller, lp_buffer *buffer,
     return status;
 }
 
-/* Encode a call for an executor. As lp_encode. */
-static int encode_call(lua_State *L, lp_caller *caller, lp_executor *executor,
-                       int first, int count, lp_buffer *buffer)
-{
-    if (!lp_executor_is_shared(executor))
-        return lp_encode(L, first, count, LP_ROLE_CALL, buffer, NULL);
-    /* What the script has printed comes before what the task prints. */
-    if (__fpending(stdout) > 0) (void)fflush(stdout);
-    caller->to_process = true;
-    int status = lp_encode(L, first, count, LP_ROLE_CALL, buffer, NULL);
-    caller->to_process = false;
-    return status;
-}
-
 /* What the caller and the executor say of a task. */
 static lp_task_about about_tasks(const lp_executor *executor,
                                  const lpool_task_options *options)
@@ -518,7 +503,8 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
         lp_buffer *buffer = lp_caller_open_buffer(L, caller);
         buffer->memory = lp_executor_memory(inner);
         if (status == LP_OK)
-            status = encode_call(L, caller, inner, first, nargs + 1, buffer);
+            status = lp_caller_encode(L, caller, inner, first, nargs + 1,
+                                      LP_ROLE_CALL, buffer, NULL);
         lp_task *task = NULL;
         if (status == LP_OK)
             status = lp_executor_submit(inner, buffer, &about, &task);
@@ -543,7 +529,8 @@ int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
     lp_task_about about = about_tasks(inner, options);
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    int status = encode_call(L, caller, inner, first, nargs + 1, buffer);
+    int status = lp_caller_encode(L, caller, inner, first, nargs + 1,
+                                  LP_ROLE_CALL, buffer, NULL);
     uint32_t made = 0;
     if (status == LP_OK)
         status = lp_executor_broadcast(inner, buffer, &about,

@@ -75,13 +75,11 @@ static void push_lost(lua_State *L, const lp_outcome_source *source,
     char how[64];
     char name[32] = "";
     const char *hint = "";
+    lp_signal_describe(status, how, sizeof(how));
     if (WIFSIGNALED(status)) {
         lp_signal_name(WTERMSIG(status), name, sizeof(name));
-        snprintf(how, sizeof(how), "was killed by %s", name);
         if (WTERMSIG(status) == SIGKILL)
             hint = "; perhaps the system was short of memory";
-    } else {
-        snprintf(how, sizeof(how), "exited with code %d", WEXITSTATUS(status));
     }
     lua_pushfstring(L, "the worker with pid %d %s while it ran ",
                     (int)reason->pid, how);

@@ -3,8 +3,6 @@
 #include "base/alloc.h"
 #include "base/status.h"
 
-#include <stdio.h>
-#include <stdio_ext.h>
 #include <string.h>
 
 /*
@@ -27,11 +25,8 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
     lp_message_info info = {0};
     lp_caller_collect(L, caller);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    bool to_process = lp_executor_is_shared(lp_executor_inner(executor));
-    if (to_process && __fpending(stdout) > 0) (void)fflush(stdout);
-    caller->to_process = to_process;
-    int status = lp_encode(L, function, 1, LP_ROLE_CALL, buffer, &info);
-    caller->to_process = false;
+    int status = lp_caller_encode(L, caller, lp_executor_inner(executor),
+                                  function, 1, LP_ROLE_CALL, buffer, &info);
     lpool_map *map = NULL;
     if (status == LP_OK) {
         map = lp_calloc(1, sizeof(*map));
@@ -207,10 +202,8 @@ static int gather_message(lua_State *L, lpool_map *map, int first, int count)
     if (status != LP_OK) return status;
     items->length += HEADER;
     lp_message_info info = {0};
-    lp_caller *caller = lp_caller_of(L);
-    caller->to_process = lp_executor_is_shared(map->executor);
-    status = lp_encode(L, first, count, LP_ROLE_ARGUMENTS, items, &info);
-    caller->to_process = false;
+    status = lp_caller_encode(L, lp_caller_of(L), map->executor, first, count,
+                              LP_ROLE_ARGUMENTS, items, &info);
     if (status != LP_OK) {
         items->length = begin;
         items->handle_count = handles;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 void lp_signal_name(int signal, char *name, size_t size)
 {
@@ -14,5 +15,16 @@ void lp_signal_name(int signal, char *name, size_t size)
         snprintf(name, size, "SIGRTMIN+%d", signal - SIGRTMIN);
     } else {
         snprintf(name, size, "SIG%d", signal);
+    }
+}
+
+void lp_signal_describe(int status, char *text, size_t size)
+{
+    char name[16];
+    if (WIFSIGNALED(status)) {
+        lp_signal_name(WTERMSIG(status), name, sizeof(name));
+        snprintf(text, size, "was killed by %s", name);
+    } else {
+        snprintf(text, size, "exited with code %d", WEXITSTATUS(status));
     }
 }

@@ -56,18 +56,3 @@ bool lp_spans_have(const lp_spans *spans, uint32_t number)
     size_t at = find(spans, number + 1);
     return at < spans->count && spans->list[at].first <= number;
 }
-
-bool lp_spans_gap(const lp_spans *spans, uint32_t from, uint32_t limit,
-                  lp_span *gap)
-{
-    for (size_t i = find(spans, from + 1); from < limit; i++) {
-        uint32_t next = i < spans->count ? spans->list[i].first : limit;
-        if (next > limit) next = limit;
-        if (next > from) {
-            *gap = (lp_span){from, next};
-            return true;
-        }
-        from = spans->list[i].end;
-    }
-    return false;
-}

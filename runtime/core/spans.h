@@ -30,8 +30,4 @@ int lp_spans_add(lp_spans *spans, uint32_t first, uint32_t end);
 
 bool lp_spans_have(const lp_spans *spans, uint32_t number);
 
-/* The first gap below limit at or after from; false if there is none. */
-bool lp_spans_gap(const lp_spans *spans, uint32_t from, uint32_t limit,
-                  lp_span *gap);
-
 #endif

@@ -227,25 +227,13 @@ static void born(lp_child *child, int error)
     lp_executor_release(executor);
 }
 
-/* What to tell people of a child that could not even begin. */
-static void describe_end(char *text, size_t size, int status)
-{
-    if (WIFSIGNALED(status)) {
-        char name[32];
-        lp_signal_name(WTERMSIG(status), name, sizeof(name));
-        snprintf(text, size, "was killed by %s", name);
-    } else {
-        snprintf(text, size, "exited with code %d", WEXITSTATUS(status));
-    }
-}
-
 /* It died before its first task; give up if that happens again and again. */
 static void count_stillborn(process_worker *worker, int status)
 {
     lp_process_workers *workers = worker->workers;
     if (++workers->stillborn < MOST_STILLBORN) return;
     char how[64], text[256];
-    describe_end(how, sizeof(how), status);
+    lp_signal_describe(status, how, sizeof(how));
     snprintf(text, sizeof(text),
              "a worker %s while it started, the last one as pid %d; the pool "
              "is not usable any more",
