@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/reason.h"
+#include "base/stop.h"
 #include "core/arena.h"
 
 #include <stdatomic.h>
@@ -31,11 +32,11 @@ typedef enum lp_phase {
 } lp_phase;
 
 #define LP_PHASE     7u
-#define LP_WAITED    8u     /* a thread is parked on the word */
-#define LP_NOTIFY    16u    /* the host wants the cell in the completed list */
-#define LP_QUEUED    32u    /* in the queue, or in the batch of a worker */
-#define LP_ABANDONED 64u    /* no future refers to it */
-#define LP_POKE      65536u /* added to wake a parked thread for no reason */
+#define LP_WAITED    8u  /* a thread is parked on the word */
+#define LP_NOTIFY    16u /* the host wants the cell in the completed list */
+#define LP_QUEUED    32u /* in the queue, or in the batch of a worker */
+#define LP_ABANDONED 64u /* no future refers to it */
+#define LP_POKE      LP_STOP_POKE /* to wake a parked thread for no reason */
 
 #define LP_SLOT_INLINE 32u
 #define LP_CELL_INLINE 32u
