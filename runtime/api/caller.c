@@ -98,6 +98,12 @@ lpool *lpool_of(lua_State *L)
     return caller ? caller->pool : NULL;
 }
 
+bool lpool_is_stopped(lua_State *L)
+{
+    lp_caller *caller = lp_caller_find(L);
+    return caller && caller->identity && lp_stop_is_set(caller->identity->stop);
+}
+
 bool lpool_worker(lua_State *L, lpool_worker_info *info)
 {
     lp_caller *caller = lp_caller_find(L);

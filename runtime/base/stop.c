@@ -27,6 +27,7 @@ static void handle(int number)
                                         job | LP_JOB_STOPPED))
         return; /* it was given up in this moment */
     stop->arm(stop->current);
+    if (stop->tell) stop->tell(stop->listener);
     _Atomic uint32_t *parked = atomic_load(&stop->parked);
     if (parked) atomic_fetch_add(parked, LP_STOP_POKE);
 }

@@ -33,6 +33,8 @@ typedef struct lp_stop {
     lp_job_words *words;
     void *volatile current; /* what runs: for arm */
     void (*arm)(void *current);
+    void (*volatile tell)(void *listener); /* then; NULL: nobody is told */
+    void *volatile listener;
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
 } lp_stop;
 

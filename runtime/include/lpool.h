@@ -151,6 +151,15 @@ typedef struct lpool_worker_info {
 LPOOL_API bool lpool_worker(lua_State *L, lpool_worker_info *info);
 
 /*
+ * Whether the task that runs in L was told to end, by an interrupt or because
+ * its time has passed. Lua code is ended by lpool; C functions that take
+ * long should look, and raise any error: it becomes the right one. A thread
+ * that does not end its task within 0.3 seconds is given up: another takes
+ * its place, and what it does from then on is dropped. [-0, +0, -]
+ */
+LPOOL_API bool lpool_is_stopped(lua_State *L);
+
+/*
  * Run the callbacks of L whose futures have ended, and report failures that
  * nobody looked at. Every function that waits does it too. [-0, +0, e]
  */
@@ -233,6 +242,62 @@ LPOOL_API void lpool_executor_config_init(lpool_executor_config *config);
 LPOOL_API int lpool_executor_open(lua_State *L,
                                   const lpool_executor_config *config,
                                   lpool_executor **executor);
+
+/*
+ * A kind of worker of your own: what a worker does to run a function, where
+ * lpool would call it in the worker's Lua state. All else stays lpool's:
+ * queueing, copying, the state, errors, limits, stopping, retries. A null
+ * function is the default. All but interrupt are called on the worker's own
+ * thread (for the serial kind: the caller's), with its state, without a
+ * lock; several workers at the same time.
+ */
+typedef struct lpool_worker_kind {
+    size_t size; /* sizeof(lpool_worker_kind) */
+    const char
+        *name;     /* of lpool_worker_info and workers' names; NULL: thread */
+    void *context; /* for open; outlives the host */
+    /*
+     * A worker begins: L is its state, with the libraries, and nothing
+     * preloaded. What is put into *self is passed to the others; without an
+     * open it is the context. 0; or a negative LPOOL_E..., or an error
+     * raised: that breaks the executor, and there is no close. index is that
+     * of lpool_worker_info; when a thread was given up, another has it too.
+     */
+    int (*open)(void *context, lua_State *L, unsigned index, void **self);
+    /*
+     * Run a function: of a task, of an item of a map, the initializer or the
+     * finalizer. It and nargs arguments are all that is on the stack. As a
+     * lua_CFunction: how many results are on top, or an error raised; or
+     * LPOOL_EFAILED, with the error and its traceback, a string, on top, as
+     * lpool_future_push leaves them. Another negative LPOOL_E... is an error
+     * of its words. The default is lua_call.
+     */
+    int (*execute)(void *self, lua_State *L, int nargs);
+    /*
+     * What execute runs is to end. Called by a signal handler on the
+     * worker's thread, perhaps again and again until it has ended, so it may
+     * only do what is async-signal-safe: such as writing to a pipe that
+     * execute polls. A system call that execute is in ends with EINTR. See
+     * lpool_is_stopped.
+     */
+    void (*interrupt)(void *self);
+    /*
+     * The worker ends: once for each open, after the finalizer, before L is
+     * closed. An error that is raised is logged.
+     */
+    void (*close)(void *self, lua_State *L);
+} lpool_worker_kind;
+
+/*
+ * The same as lpool_executor_open with workers of that kind, which is copied.
+ * LPOOL_EVERSION: its size does not fit. LPOOL_EUNSENDABLE: [-0, +1, e],
+ * config says that the workers are processes: only threads, and the serial
+ * kind, have kinds.
+ */
+LPOOL_API int lpool_executor_open_kind(lua_State *L,
+                                       const lpool_executor_config *config,
+                                       const lpool_worker_kind *kind,
+                                       lpool_executor **executor);
 
 LPOOL_API void lpool_executor_retain(lpool_executor *executor);
 

@@ -213,7 +213,7 @@ int lp_items_body(lua_State *L)
         } else {
             lua_pushvalue(L, 2);
         }
-        lua_call(L, push_arguments(L, state, &message), LUA_MULTRET);
+        lp_engine_call(L, state, push_arguments(L, state, &message));
         if (state->exited) return luaL_error(L, "os.exit was called");
         add_results(L, state, lua_gettop(L) - 2);
         lua_settop(L, 2);

@@ -31,6 +31,7 @@ static int open_body(lua_State *L)
     lp_exit_open(L, state);
     if (config->codec) lp_codec_open(L, config->codec);
     if (config->open) config->open(L, config->context);
+    lp_engine_open(L, state, config);
     return 0;
 }
 
@@ -42,8 +43,7 @@ static void copy_text(char *text, size_t size, const char *from)
     text[length] = '\0';
 }
 
-/* Take the error message off the stack. */
-static int take_error(lua_State *L, char *text, size_t size)
+int lp_state_take_error(lua_State *L, char *text, size_t size)
 {
     const char *message = lua_tostring(L, -1);
     copy_text(text, size, message ? message : "an error that is no string");
@@ -69,8 +69,9 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     lua_pushcfunction(L, open_body);
     lua_pushlightuserdata(L, (void *)(uintptr_t)config);
     lua_pushlightuserdata(L, state);
-    int status =
-        lua_pcall(L, 2, 0, 0) == LUA_OK ? LP_OK : take_error(L, text, size);
+    int status = lua_pcall(L, 2, 0, 0) == LUA_OK
+                     ? LP_OK
+                     : lp_state_take_error(L, text, size);
     if (status != LP_OK) {
         lp_state_close(state);
         return status;
@@ -89,7 +90,11 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
 void lp_state_close(lp_state *state)
 {
     if (!state) return;
-    if (state->L) lua_close(state->L);
+    char text[sizeof(state->text)];
+    if (state->L) {
+        (void)lp_state_close_engine(state, text, sizeof(text)); /* too late */
+        lua_close(state->L);
+    }
     lp_buffer_clear(&state->buffer);
     lp_buffer_clear(&state->results);
     lp_free(state);
@@ -172,7 +177,7 @@ int lp_state_preload(lp_state *state, const void *bytes, size_t length,
     lua_pushlightuserdata(L, &work);
     int status = LP_OK;
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        status = take_error(L, text, size);
+        status = lp_state_take_error(L, text, size);
         copy_text(module, module_size, work.module);
     }
     lua_settop(L, LP_AT_TOP);

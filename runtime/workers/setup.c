@@ -37,7 +37,7 @@ int lp_setup_stand_in(lp_setup *setup, const lp_setup *from,
     int preload = copy_buffer(&setup->preload, &from->preload);
     snprintf(setup->prefix, sizeof(setup->prefix), "%.100s_caller",
              from->prefix);
-    setup->kind = "serial";
+    snprintf(setup->kind, sizeof(setup->kind), "serial");
     setup->stands_in_for = executor;
     setup->max_tasks = 0;
     if (status == LP_OK) status = finalizer;
@@ -106,6 +106,7 @@ int lp_setup_open(const lp_setup *setup, lp_identity *identity,
     config.context = identity;
     config.outcomes = &identity->outcomes;
     config.stop = identity->stop;
+    config.index = identity->number;
     int status = lp_state_open(&config, state, text, size);
     if (status == LP_NOMEM) snprintf(text, size, "not enough memory");
     return status;
@@ -158,6 +159,9 @@ void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
     if (orderly && setup->finalizer.length > 0 &&
         !run_parcel(state, &setup->finalizer, &identity->outcomes))
         log_failure(setup, "finalizer", identity, lp_call_text(state));
+    char why[LP_BREAK_TEXT];
+    if (lp_state_close_engine(state, why, sizeof(why)) != LP_OK)
+        log_failure(setup, "close", identity, why);
     lp_state_close(state);
 }
 
