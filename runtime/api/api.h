@@ -6,6 +6,7 @@
 #define LP_API_API_H
 
 #include "api/notifier.h"
+#include "base/alloc.h"
 #include "codec/codec.h"
 #include "core/executor.h"
 #include "core/mailbox.h"
@@ -24,6 +25,7 @@
 struct lpool {
     lp_host host;
     lpool_config config;
+    lp_allocator allocator;       /* of the config */
     lp_codec_config worker_codec; /* of the states of workers */
     lp_codec_config caller_codec; /* of all others */
     lp_lock lock;

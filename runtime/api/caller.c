@@ -59,6 +59,7 @@ static void attach(lua_State *L, lpool *pool, const lp_identity *identity)
     caller->main = lua_tothread(L, -1);
     lua_pop(L, 1);
     caller->identity = identity;
+    lp_buffer_init(&caller->buffer, pool->host.allocator);
     lua_newtable(L);
     caller->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
     lp_mailbox_init(&caller->mailbox, &pool->host);
@@ -73,8 +74,9 @@ int lpool_attach(lpool *pool, lua_State *L)
     if (!pool || !L) return LP_INVALID;
     if (lua_version(L) != LUA_VERSION_NUM) return LP_VERSION;
     if (lp_caller_find(L)) return lpool_of(L) == pool ? LP_OK : LP_INVALID;
-    attach(L, pool, NULL);
+    /* The caller last: a state that has it is attached as a whole. */
     lp_codec_open(L, &pool->caller_codec);
+    attach(L, pool, NULL);
     lp_caller *caller = lp_caller_find(L);
     /* A program of its own may use that space for something else. */
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &interruptible_key) == LUA_TBOOLEAN)
@@ -145,7 +147,7 @@ lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
     }
     /* User code in an encoder has called us; or an encoder has failed. */
     lp_buffer *buffer = lua_newuserdatauv(L, sizeof(*buffer), 0);
-    lp_buffer_init(buffer);
+    lp_buffer_init(buffer, caller->pool->host.allocator);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, collect_buffer);
     lua_setfield(L, -2, "__gc");

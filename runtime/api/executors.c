@@ -130,6 +130,10 @@ static int fill_setup(lua_State *L, lp_caller *caller,
                       const lpool_worker_kind *kind, lp_setup *setup)
 {
     lpool *pool = caller->pool;
+    setup->state.allocator = pool->host.allocator;
+    lp_buffer_init(&setup->initializer, pool->host.allocator);
+    lp_buffer_init(&setup->finalizer, pool->host.allocator);
+    lp_buffer_init(&setup->preload, pool->host.allocator);
     setup->state.codec = &pool->worker_codec;
     setup->state.open = lp_caller_open_worker;
     set_kind(config, kind, setup);

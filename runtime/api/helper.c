@@ -32,7 +32,8 @@ static int serve(lpool *pool, int socket)
     char text[LP_BREAK_TEXT];
     lp_cradle cradle = {
         .host = &pool->host,
-        .setup = {.state = {.codec = &pool->worker_codec,
+        .setup = {.state = {.allocator = pool->host.allocator,
+                            .codec = &pool->worker_codec,
                             .open = lp_caller_open_worker},
                   .kind = "process",
                   .log = pool->config.log},
@@ -41,11 +42,14 @@ static int serve(lpool *pool, int socket)
         .ended = ended,
         .context = pool,
     };
+    lp_buffer_init(&cradle.setup.initializer, pool->host.allocator);
+    lp_buffer_init(&cradle.setup.finalizer, pool->host.allocator);
     if (lp_cradle_open(&cradle, text, sizeof(text)) != LP_OK) {
         pool->config.log(text);
         return EXIT_FAILURE;
     }
     const lp_zygote_hooks hooks = {
+        .allocator = pool->host.allocator,
         .preload = lp_cradle_preload,
         .child = lp_cradle_child,
         .context = &cradle,

@@ -43,9 +43,12 @@ int lpool_open(const lpool_config *config, lpool **out)
 {
     if (!config || !out) return LP_INVALID;
     if (config->size != sizeof(*config)) return LP_VERSION;
-    lpool *pool = lp_calloc(1, sizeof(*pool));
+    const lp_allocator allocator = {config->allocate, config->context};
+    lpool *pool = lp_calloc(&allocator, 1, sizeof(*pool));
     if (!pool) return LP_NOMEM;
-    int status = lp_host_init(&pool->host);
+    pool->allocator = allocator;
+    lp_alloc_rebind(pool, &pool->allocator);
+    int status = lp_host_init(&pool->host, &pool->allocator);
     if (status != LP_OK) {
         lp_free(pool);
         return status;
@@ -54,6 +57,7 @@ int lpool_open(const lpool_config *config, lpool **out)
     pool->config = *config;
     if (!pool->config.log) pool->config.log = log_to_stderr;
     pool->caller_codec = (lp_codec_config){
+        .allocator = &pool->allocator,
         .library = pool->host.library,
         .check_handle = lp_handle_check,
         .push_handle = lp_handle_push,
@@ -110,6 +114,11 @@ int lpool_close(lpool *pool)
     lp_free(pool->helper);
     lp_free(pool);
     return LP_OK;
+}
+
+void *lpool_context(const lpool *pool)
+{
+    return pool ? pool->config.context : NULL;
 }
 
 int64_t lpool_now(void)

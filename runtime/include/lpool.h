@@ -94,7 +94,27 @@ typedef struct lpool_config {
      * called lpool_helper_main; else the installed lpool.
      */
     const char *helper;
+    /*
+     * Where the host takes its memory from: as a lua_Alloc, with context as
+     * its first argument; blocks are aligned as those of malloc. Any thread
+     * calls it, several at once, and it must not call lpool. NULL: malloc.
+     *
+     * From it come the host itself, executors, tasks, queues, what is sent
+     * and comes back, and the Lua states of thread and serial workers; all
+     * of it is given back when lpool_close returns 0, unless a thread was
+     * given up that is still stuck. Not from it come memory that processes
+     * share (memory files; a page for each host), the stacks of threads,
+     * what the system's libraries take for themselves, and what lpool keeps
+     * in the Lua states that are attached, whose allocator is yours. The
+     * helper and the workers of process pools use what the config of
+     * lpool_helper_main says.
+     */
+    lua_Alloc allocate;
+    void *context; /* for log and allocate; see lpool_context */
 } lpool_config;
+
+/* The context of the host's config; of workers' hosts, lpool_of(L), too. */
+LPOOL_API void *lpool_context(const lpool *host);
 
 /* Fill in the defaults. */
 LPOOL_API void lpool_config_init(lpool_config *config);
@@ -570,7 +590,8 @@ LPOOL_API bool lpool_map_is_ready(lpool_map *map);
  * The results of the next item, whose number, from 1, goes to *number. 0:
  * [-0, +*count, e]; *number is 0 when all were taken. LPOOL_EFAILED: [-0,
  * +2, e], the item's error and traceback; the map goes on with the next
- * item. Otherwise as lpool_future_wait.
+ * item. LPOOL_ENOMEM: results are there, and no memory for them now.
+ * Otherwise as lpool_future_wait.
  */
 LPOOL_API int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                              uint64_t *number, int *count);

@@ -89,7 +89,7 @@ static int add_message(lua_State *L, lp_state *state, int count)
 static int use_messages(lua_State *L, lp_state *state)
 {
     lp_buffer integers = state->results;
-    lp_buffer_init(&state->results);
+    lp_buffer_init(&state->results, integers.allocator);
     begin_results(state);
     state->form = LP_ITEMS_MESSAGES;
     int status = LP_OK;

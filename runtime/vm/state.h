@@ -7,6 +7,7 @@
 #ifndef LP_VM_STATE_H
 #define LP_VM_STATE_H
 
+#include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/library.h"
 
@@ -33,6 +34,7 @@ typedef struct lp_engine {
 } lp_engine;
 
 typedef struct lp_state_config {
+    const lp_allocator *allocator; /* NULL: malloc */
     const struct lp_codec_config *codec;
     /* Adds what tasks may use besides the standard libraries. May raise. */
     void (*open)(struct lua_State *L, void *context);

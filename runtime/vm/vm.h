@@ -27,11 +27,13 @@ enum {
 
 struct lp_state {
     lua_State *L;
-    lp_buffer buffer; /* the outcome of the last call */
-    char text[512];   /* what went wrong, for people */
-    bool exited;      /* os.exit was called in this call */
-    bool has_exited;  /* or in one before */
-    lp_stop *stop;    /* how others stop it; NULL: they cannot */
+    lp_buffer buffer;    /* the outcome of the last call */
+    char text[512];      /* what went wrong, for people */
+    bool exited;         /* os.exit was called in this call */
+    bool has_exited;     /* or in one before */
+    bool has_allocator;  /* of the host's own */
+    bool warns, warning; /* warnings are shown; one has begun */
+    lp_stop *stop;       /* how others stop it; NULL: they cannot */
     lp_engine engine;
     void *self;   /* the engine's */
     bool engaged; /* the engine is open */

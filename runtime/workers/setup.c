@@ -19,7 +19,7 @@ void lp_setup_clear(lp_setup *setup)
 
 static int copy_buffer(lp_buffer *buffer, const lp_buffer *from)
 {
-    lp_buffer_init(buffer);
+    lp_buffer_init(buffer, from->allocator);
     int status = LP_OK;
     if (from->length > 0)
         status = lp_buffer_append(buffer, from->bytes, from->length);

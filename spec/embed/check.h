@@ -9,9 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef CHECK_EXIT
+#    define CHECK_EXIT exit(1)
+#endif
 #define CHECK(claim)                                                           \
-    ((claim) ? (void)0                                                         \
-             : (fprintf(stderr, "line %d: %s\n", __LINE__, #claim), exit(1)))
+    ((claim)                                                                   \
+         ? (void)0                                                             \
+         : (fprintf(stderr, "line %d: %s\n", __LINE__, #claim), CHECK_EXIT))
 
 static inline lua_State *open_state(lpool *host)
 {

@@ -115,5 +115,9 @@ describe("hosts in C:", function()
     test("a kind of worker of one's own", function()
       prints("fine\n", "kinds")
     end)
+
+    test("an allocator of one's own", function()
+      prints("fine\n", "memory")
+    end)
   end
 end)
