@@ -398,11 +398,12 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
     if (stop) atomic_store(&stop->parked, word);
     int status = LP_INTERRUPTED;
     /* From here on whoever interrupts changes the word first. */
-    if (!has_new_hook(caller) && !lp_stop_is_set(stop))
+    if (!has_new_hook(caller) && !lp_stop_is_set(stop) &&
+        !lp_stop_is_asked(stop))
         status = lp_park(word, expected, deadline);
     if (stop) atomic_store(&stop->parked, NULL);
     atomic_store(&caller->parked, NULL);
-    if (lp_stop_is_set(stop)) status = LP_INTERRUPTED;
+    if (lp_stop_is_set(stop) || lp_stop_is_asked(stop)) status = LP_INTERRUPTED;
     if (atomic_load(&caller->interrupted)) status = LP_INTERRUPTED;
     return status;
 }
@@ -416,7 +417,9 @@ int lp_caller_park_for(lp_caller *caller, const lp_task *task,
         return lp_caller_park(caller, word, expected, deadline);
     /* A worker waits: others may do what is queued meanwhile. */
     bool counts = task && task->executor == own && deadline == LP_NEVER;
-    lp_blocked blocked = {.task = counts ? task : NULL};
+    lp_blocked blocked = {.task = counts ? task : NULL,
+                          .worker = caller->identity->number,
+                          .waits_for = task ? task->serial : 0};
     int status = lp_executor_block(own, &blocked);
     if (status != LP_OK) return status;
     status = lp_caller_park(caller, word, expected, deadline);
@@ -450,10 +453,12 @@ static void cancel_pending(lp_executor *executor, void *unused)
 void lp_caller_interrupted(lua_State *L, lp_caller *caller)
 {
     bool ours = atomic_exchange(&caller->interrupted, 0) != 0;
+    if (caller->identity) lp_stack_show(L);
     if (ours) lp_host_each(&caller->pool->host, cancel_pending, NULL);
     /* A debug hook that was set meanwhile raises in here. */
     lua_Hook hook = lua_gethook(caller->main);
-    if (luaL_loadstring(L, "local _ = nil") == LUA_OK) lua_call(L, 0, 0);
+    if (luaL_loadbuffer(L, "local _", 7, "=(wait)") == LUA_OK)
+        lua_call(L, 0, 0);
     caller->harmless_hook = hook;
     if (ours) luaL_error(L, "interrupted!");
 }

@@ -12,6 +12,7 @@
 #include "codec/codec.h"
 #include "vm/heap.h"
 #include "vm/items.h"
+#include "vm/state.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -35,8 +36,12 @@ struct lp_state {
     bool warns, warning; /* warnings are shown; one has begun */
     lp_stop *stop;       /* how others stop it; NULL: they cannot */
     lp_engine engine;
-    void *self;   /* the engine's */
-    bool engaged; /* the engine is open */
+    void *self;       /* the engine's */
+    bool engaged;     /* the engine is open */
+    lua_State *asked; /* a coroutine with a hook that will show its stack */
+    lua_Hook hook;    /* the one it had before */
+    int hook_mask;
+    int hook_count;
     int exit_code;
     int traceback; /* reference of the last error's traceback */
     bool has_told; /* the engine has set it for the error it raises */
@@ -52,6 +57,8 @@ struct lp_state {
     uint32_t end;
     uint64_t function; /* serial of the map whose function is kept */
     uint32_t form;     /* of the results */
+    uint32_t items_failed;
+    uint32_t items_cancelled;
     lp_buffer results;
     lp_memory eager; /* the outcomes' memory, for results of all sizes */
     size_t whole;    /* bytes of results that are complete */
@@ -97,6 +104,14 @@ void lp_stop_open(lp_state *state);
 
 /* Make os.exit end the task, whatever coroutine it is in. [-0, +0, e] */
 void lp_exit_open(lua_State *L, lp_state *state);
+
+/* Have the stopped task's coroutine L do nothing but unwind. */
+void lp_stop_arm(void *L);
+
+/* stack.c */
+
+/* Let others see what runs in the state: what stop's ask is. */
+void lp_stack_ask(struct lp_stop *stop);
 
 /* failure.c */
 
