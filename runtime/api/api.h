@@ -38,6 +38,12 @@ struct lpool {
     uint64_t seed;
 };
 
+/* Tell people, in a line. */
+static inline void lp_pool_log(const lpool *pool, const char *line)
+{
+    pool->config.log(pool->config.context, line);
+}
+
 /* What lpool knows of one Lua state; a userdata in its registry. */
 typedef struct lp_caller {
     lpool *pool;

@@ -203,7 +203,7 @@ static int log_body(lua_State *L)
     const char *future = luaL_tolstring(L, 2, NULL);
     const char *error = luaL_tolstring(L, 3, NULL);
     lua_pushfstring(L, "exception calling callback for %s: %s", future, error);
-    caller->pool->config.log(lua_tostring(L, -1));
+    lp_pool_log(caller->pool, lua_tostring(L, -1));
     return 0;
 }
 
@@ -267,8 +267,8 @@ static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
         lua_insert(L, -2);
         if (lua_pcall(L, 3, 0, 0) == LUA_OK) continue;
         lua_pop(L, 1);
-        caller->pool->config.log(
-            "exception calling callback: an error without a text");
+        lp_pool_log(caller->pool,
+                    "exception calling callback: an error without a text");
     }
     lua_pop(L, 2);
 }
@@ -301,7 +301,7 @@ static int report_body(lua_State *L)
     }
     lua_pushfstring(L, "failed and nobody looked at it: %s", error);
     lua_concat(L, 3);
-    caller->pool->config.log(lua_tostring(L, -1));
+    lp_pool_log(caller->pool, lua_tostring(L, -1));
     return 0;
 }
 

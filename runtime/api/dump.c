@@ -233,7 +233,7 @@ static void log_lines(lpool *host, char *lines)
 {
     char *line, *rest = lines;
     while ((line = strsep(&rest, "\n")) != NULL)
-        if (*line) host->config.log(line);
+        if (*line) lp_pool_log(host, line);
 }
 
 int lpool_dump(lpool *host)

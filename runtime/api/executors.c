@@ -146,6 +146,7 @@ static int fill_setup(lua_State *L, lp_caller *caller,
     setup->memory_limit = config->memory_limit;
     setup->timeout = config->timeout;
     setup->log = pool->config.log;
+    setup->log_context = pool->config.context;
     name_workers(pool, config, setup);
     caller->to_process = config->kind == LPOOL_PROCESSES;
     int status = pack_preload(L, &setup->preload, config);

@@ -36,7 +36,8 @@ static int serve(lpool *pool, int socket)
                             .codec = &pool->worker_codec,
                             .open = lp_caller_open_worker},
                   .kind = "process",
-                  .log = pool->config.log},
+                  .log = pool->config.log,
+                  .log_context = pool->config.context},
         .identity = {.host = &pool->host, .kind = "process"},
         .begun = begun,
         .ended = ended,
@@ -45,7 +46,7 @@ static int serve(lpool *pool, int socket)
     lp_buffer_init(&cradle.setup.initializer, pool->host.allocator);
     lp_buffer_init(&cradle.setup.finalizer, pool->host.allocator);
     if (lp_cradle_open(&cradle, text, sizeof(text)) != LP_OK) {
-        pool->config.log(text);
+        lp_pool_log(pool, text);
         return EXIT_FAILURE;
     }
     const lp_zygote_hooks hooks = {

@@ -29,8 +29,9 @@ const char *lpool_strerror(int status)
     return lp_status_text(status);
 }
 
-static void log_to_stderr(const char *line)
+static void log_to_stderr(void *context, const char *line)
 {
+    (void)context;
     fprintf(stderr, "lpool: %s\n", line);
 }
 

@@ -85,8 +85,12 @@ typedef struct lpool_config {
      * open, to add what tasks may use. May raise. NULL: nothing is added.
      */
     void (*open_state)(lua_State *L);
-    /* A line for people, without the line end. NULL: to stderr. */
-    void (*log)(const char *line);
+    /*
+     * A line for people, without the line end, borrowed; context is the one
+     * below. Called by any thread, several at once, with no lock held. NULL:
+     * to stderr.
+     */
+    void (*log)(void *context, const char *line);
     /*
      * The program that is run as the helper of process pools: its main calls
      * lpool_helper_main. Borrowed by lpool_open. NULL: what the environment
@@ -110,10 +114,14 @@ typedef struct lpool_config {
      * lpool_helper_main says.
      */
     lua_Alloc allocate;
-    void *context; /* for log and allocate; see lpool_context */
+    void *context; /* yours: the first argument of log and allocate */
 } lpool_config;
 
-/* The context of the host's config; of workers' hosts, lpool_of(L), too. */
+/*
+ * The context of the host's config; NULL for NULL. For open_state, and for
+ * functions in any state: lpool_context(lpool_of(L)). In workers of process
+ * pools that is the context that lpool_helper_main was given.
+ */
 LPOOL_API void *lpool_context(const lpool *host);
 
 /* Fill in the defaults. */

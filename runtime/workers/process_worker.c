@@ -303,7 +303,7 @@ static void preloaded(void *context, const char *why, bool lost)
     if (why && lp_executor_check(executor) == LP_OK) {
         char text[LP_BREAK_TEXT + 128];
         snprintf(text, sizeof(text), "a worker's %s", why);
-        workers->setup.log(text);
+        workers->setup.log(workers->setup.log_context, text);
         lp_executor_break(executor, text);
     }
     lp_executor_release(executor);

@@ -84,7 +84,7 @@ static void log_failure(const lp_setup *setup, const char *what,
     char line[LP_BREAK_TEXT + 3 * LP_NAME_SIZE];
     snprintf(line, sizeof(line), "exception in %s of %s: %s", what,
              identity->name, why);
-    setup->log(line);
+    setup->log(setup->log_context, line);
 }
 
 /* Say that a step failed: to people, and to the executor. */

@@ -46,8 +46,9 @@ typedef struct lp_setup {
     lp_buffer initializer;            /* a parcel; empty: none */
     lp_buffer finalizer;              /* the same */
     lp_buffer preload;                /* see lp_state_preload; empty: nothing */
-    void (*log)(const char *line);    /* a line for people */
-    int when_full;                    /* the api's: lpool_when_full */
+    void (*log)(void *context, const char *line); /* a line for people */
+    void *log_context;
+    int when_full; /* the api's: lpool_when_full */
 } lp_setup;
 
 /* Free what the setup owns. */

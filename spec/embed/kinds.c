@@ -367,9 +367,9 @@ static void add(lua_State *state)
 
 static char last_line[512];
 
-static void keep_line(const char *line)
+static void keep_line(void *context, const char *line)
 {
-    snprintf(last_line, sizeof(last_line), "%s", line);
+    snprintf(context, sizeof(last_line), "%s", line);
 }
 
 static void check_failing_close(void)
@@ -389,6 +389,7 @@ int main(int argc, char **argv)
     lpool_config_init(&config);
     config.open_state = add;
     config.log = keep_line;
+    config.context = last_line;
     int code = lpool_helper_main(argc, argv, &config);
     if (code >= 0) return code;
     CHECK(lpool_open(&config, &host) == LPOOL_OK);

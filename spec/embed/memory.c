@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 typedef struct pool {
-    atomic_long bytes, most, blocks, calls;
+    atomic_long bytes, most, blocks, calls, lines;
     atomic_long fails_at; /* this call fails; 0: none */
     atomic_bool goes_on;  /* and all after it */
 } pool;
@@ -53,9 +53,12 @@ static void *allocate(void *context, void *block, size_t before, size_t after)
     return new + 1;
 }
 
-static void drop_line(const char *line)
+/* The context is the allocator's, too. */
+static void count_line(void *context, const char *line)
 {
-    (void)line;
+    pool *self = context;
+    CHECK(line[0] != '\0');
+    atomic_fetch_add(&self->lines, 1);
 }
 
 static lpool_config config_with(pool *self)
@@ -64,7 +67,7 @@ static lpool_config config_with(pool *self)
     lpool_config_init(&config);
     config.context = self;
     config.allocate = allocate;
-    config.log = drop_line;
+    config.log = count_line;
     return config;
 }
 
@@ -138,6 +141,14 @@ static void work(lpool *host, pool *self, lpool_kind kind)
     CHECK(lpool_submit(L, executor, 1, NULL, &future) == LPOOL_OK);
     CHECK(lpool_future_wait(L, future, -1) == LPOOL_OK);
     CHECK(atomic_load(&self->bytes) > (kind == LPOOL_PROCESSES ? 0 : 1 << 20));
+    lpool_future_release(future);
+
+    /* What nobody looks at is reported, to this host's log alone. */
+    future = submit(L, executor, "error 'unseen'");
+    CHECK(lpool_future_wait(L, future, -1) == LPOOL_OK);
+    long before = atomic_load(&self->lines);
+    lpool_report(L, future);
+    CHECK(atomic_load(&self->lines) == before + 1);
     lpool_future_release(future);
     lpool_executor_release(executor);
     lua_close(L);
