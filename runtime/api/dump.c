@@ -233,7 +233,7 @@ static void log_lines(lpool *host, char *lines)
 {
     char *line, *rest = lines;
     while ((line = strsep(&rest, "\n")) != NULL)
-        if (*line) host->config.log(line);
+        if (*line) lp_pool_log(host, line);
 }
 
 int lpool_dump(lpool *host)
@@ -242,9 +242,10 @@ int lpool_dump(lpool *host)
     lp_buffer bytes;
     text out = {.bytes = &bytes};
     if (!host) return LP_INVALID;
-    lp_buffer_init(&bytes);
+    lp_buffer_init(&bytes, host->host.allocator);
     lp_host_each(&host->host, count_one, &all);
-    all.items = lp_calloc(all.room + 1, sizeof(*all.items));
+    all.items =
+        lp_calloc(host->host.allocator, all.room + 1, sizeof(*all.items));
     if (!all.items) return LP_NOMEM;
     lp_host_each(&host->host, keep_one, &all);
     for (size_t i = 0; i < all.count; i++) {

@@ -105,7 +105,7 @@ static char *take_stack_locked(lp_executor *executor, uint32_t number)
     const char *bytes = lp_arena_check(outcomes->arena, place, 1);
     if (!bytes) return NULL; /* it has lost its mind */
     size_t length = strnlen(bytes, lp_arena_room(outcomes->arena, place));
-    char *copy = lp_alloc(length + 1);
+    char *copy = lp_alloc(executor->host->allocator, length + 1);
     if (copy) {
         memcpy(copy, bytes, length);
         copy[length] = '\0';
@@ -191,8 +191,8 @@ int lp_executor_view(lp_executor *executor, uint32_t self, lp_worker_view **out,
     int64_t now = lp_clock_now();
     *count = 0;
     lp_lock_enter(&executor->lock);
-    lp_worker_view *views =
-        lp_calloc((size_t)executor->live + 1, sizeof(*views));
+    lp_worker_view *views = lp_calloc(
+        executor->host->allocator, (size_t)executor->live + 1, sizeof(*views));
     for (uint32_t i = 0; views && i < executor->control.records.count; i++) {
         if (!lives_locked(executor, i)) continue;
         lp_worker_view *view = &views[(*count)++];
