@@ -51,6 +51,7 @@ typedef struct lp_caller {
     lua_State *main;
     lp_thread owner; /* that uses the state; checked by debug builds */
     bool has_owner;
+    lp_codec *codec;             /* of that; found when it is needed */
     const lp_identity *identity; /* NULL if it is not a worker's state */
     lp_buffer buffer;            /* for parcels on their way */
     bool buffer_busy;            /* an encoder is at work, or died at it */

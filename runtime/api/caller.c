@@ -17,11 +17,27 @@
 /* The address is the key of the caller in the registry. */
 static const char caller_key, interruptible_key;
 
+/*
+ * The caller that this thread found last, since the registry is slow for
+ * what happens several times a task. Registries are told apart by address:
+ * one is used again only after its state and with it its caller has gone,
+ * which gone counts.
+ */
+typedef struct latest {
+    const void *registry;
+    lp_caller *caller;
+    unsigned gone;
+} latest;
+static _Thread_local latest latest_found
+    __attribute__((tls_model("initial-exec")));
+static atomic_uint gone;
+
 /* ---- attaching ---- */
 
 static int collect_caller(lua_State *L)
 {
     lp_caller *caller = lua_touserdata(L, 1);
+    atomic_fetch_add(&gone, 1);
     if (!caller->pool) return 0;
     lp_notice_close(&caller->notice, caller->pool);
     lp_mailbox_clear(&caller->mailbox);
@@ -34,10 +50,16 @@ static int collect_caller(lua_State *L)
 lp_caller *lp_caller_find(lua_State *L)
 {
     if (!L) return NULL;
+    latest *found = &latest_found;
+    const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
+    unsigned now = atomic_load_explicit(&gone, memory_order_relaxed);
+    if (found->registry == registry && found->gone == now) return found->caller;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
     lp_caller *caller = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return caller && caller->pool ? caller : NULL;
+    if (!caller || !caller->pool) return NULL;
+    *found = (latest){registry, caller, now};
+    return caller;
 }
 
 int lp_caller_enter(lua_State *L, lp_caller **out)
@@ -161,10 +183,11 @@ int lp_caller_encode(lua_State *L, lp_caller *caller,
                      const lp_executor *executor, int first, int count,
                      lp_role role, lp_buffer *out, lp_message_info *info)
 {
+    if (!caller->codec) caller->codec = lp_codec_of(L);
     caller->to_process = lp_executor_is_shared(executor);
     if (caller->to_process && __fpending(stdout) > 0)
         (void)fflush(stdout); /* the script's own affair */
-    int status = lp_encode(L, first, count, role, out, info);
+    int status = lp_encode(L, caller->codec, first, count, role, out, info);
     caller->to_process = false;
     return status;
 }

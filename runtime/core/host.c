@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "core/executor_private.h"
 #include "core/mailbox.h"
+#include "core/overview.h"
 #include "core/stopping.h"
 
 #include <sched.h>
@@ -226,6 +227,17 @@ static lp_executor *first_unused(lp_host *host, bool any)
     return found;
 }
 
+/* It is in no list any more; what it has done is remembered. */
+static void free_executor(lp_host *host, lp_executor *executor)
+{
+    lp_overview overview;
+    lp_executor_overview(executor, &overview);
+    lp_lock_enter(&host->lock);
+    lp_counts_add(&host->freed, &overview.counts);
+    lp_lock_leave(&host->lock);
+    lp_executor_free(executor);
+}
+
 /* Free the groups that nobody waits for and that are done. */
 static void sweep_groups(lp_host *host)
 {
@@ -251,7 +263,7 @@ void lp_host_reap(lp_host *host)
     lp_executor *executor;
     sweep_groups(host);
     while ((executor = first_unused(host, false)) != NULL)
-        lp_executor_free(executor);
+        free_executor(host, executor);
 }
 
 void lp_host_each(lp_host *host,
@@ -269,5 +281,5 @@ void lp_host_free_executors(lp_host *host)
 {
     lp_executor *executor;
     while ((executor = first_unused(host, true)) != NULL)
-        lp_executor_free(executor);
+        free_executor(host, executor);
 }

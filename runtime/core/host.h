@@ -16,6 +16,7 @@
 #include "base/shm.h"
 #include "core/bell.h"
 #include "core/supervisor.h"
+#include "core/tally.h"
 
 struct lp_task;
 
@@ -27,7 +28,8 @@ typedef struct lp_host {
     lp_supervisor supervisor;
     uint32_t round; /* of its looks at limits; its own */
 
-    lp_lock lock; /* guards the two lists below */
+    lp_lock lock;    /* guards the next three */
+    lp_counts freed; /* what executors had done that are gone */
     lp_list executors;
     lp_list ended; /* tasks without a future that want a last look */
 

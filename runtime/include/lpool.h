@@ -403,6 +403,9 @@ typedef struct lpool_stats {
 LPOOL_API int lpool_executor_stats(lpool_executor *executor,
                                    lpool_stats *stats);
 
+/* The same of all executors that host has or had, added up. */
+LPOOL_API int lpool_host_stats(lpool *host, lpool_stats *stats);
+
 /*
  * Push a text for people: what each worker is doing, for how long, the task's
  * label and where it was submitted, and its Lua stack where it can be had;

@@ -67,8 +67,8 @@ static int add_message(lua_State *L, lp_state *state, int count)
     lp_buffer *results = &state->results;
     size_t begin;
     if (open_result(results, &begin) != LP_OK) return LP_NOMEM;
-    int status = lp_encode(L, lua_gettop(L) - count + 1, count, LP_ROLE_RESULTS,
-                           results, NULL);
+    int status = lp_encode(L, state->codec, lua_gettop(L) - count + 1, count,
+                           LP_ROLE_RESULTS, results, NULL);
     if (status == LP_UNSENDABLE) {
         results->length = begin + HEADER;
         lp_ending ending = lp_failure_reason(state, LP_CAUSE_UNSENDABLE, 0,
@@ -175,7 +175,7 @@ static int push_arguments(lua_State *L, lp_state *state, lp_reader *message)
     const lp_items_source *source = &state->source;
     if (source->form == LP_ITEMS_MESSAGES) {
         int count;
-        if (lp_decode(L, message, &count) != LP_OK) lua_error(L);
+        if (lp_decode(L, state->codec, message, &count) != LP_OK) lua_error(L);
         return count;
     }
     int64_t value;
@@ -196,7 +196,7 @@ static void push_function(lua_State *L, lp_state *state)
     lp_reader reader = {source->head, source->head + source->head_length,
                         source->handles, source->handle_count};
     int count;
-    if (lp_decode(L, &reader, &count) != LP_OK) lua_error(L);
+    if (lp_decode(L, state->codec, &reader, &count) != LP_OK) lua_error(L);
 }
 
 /* The map's function at LP_AT_FUNCTION, or an error. Argument: the state. */

@@ -105,6 +105,7 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
         lp_state_close(state);
         return status;
     }
+    state->codec = lp_codec_of(L);
     lua_pushcfunction(L, lp_failure_handler);
     lua_pushcfunction(L, lp_call_body);
     lua_pushcfunction(L, lp_items_body);

@@ -28,6 +28,7 @@ enum {
 
 struct lp_state {
     lua_State *L;
+    lp_codec *codec;     /* of L; NULL if it has none */
     lp_buffer buffer;    /* the outcome of the last call */
     char text[512];      /* what went wrong, for people */
     bool exited;         /* os.exit was called in this call */
