@@ -15,7 +15,8 @@ return function(kind)
     ]])
   end)
 
-  it("never tears a line that workers print or write", function()
+  -- What 40 tasks print and write, and what the script does meanwhile.
+  local function check_lines(last)
     local result = helper.script(kind, [[
       local ex <close> = make { max_workers = 8 }
       local function task(i)
@@ -29,8 +30,7 @@ return function(kind)
         end
       end
       for i = 1, 40 do ex:submit(task, i) end
-      task(41)
-    ]])
+    ]] .. last)
     local lines = 0
     local text = ("abcdefghijklmnopqrstuvwxyz"):rep(10)
     for line in result.out:gmatch("[^\n]*\n") do
@@ -39,6 +39,14 @@ return function(kind)
       assert.is_true(i ~= nil and i == i2 and k == k2 and middle == text, line)
     end
     assert.are.equal(41 * 50, lines)
+  end
+
+  it("never tears a line that workers print or write", function()
+    check_lines "ex:submit(task, 41)"
+  end)
+
+  it("never tears a line of theirs by one of the script #program", function()
+    check_lines "task(41)"
   end)
 
   it("keeps the lines of one worker in order", function()
