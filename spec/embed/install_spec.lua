@@ -105,6 +105,23 @@ describe("installed:", function()
     assert.are.same({ "success" }, lines_of("exec " .. program))
   end)
 
+  test("pkg-config --static says what the static library needs", function()
+    if stage.is_sanitized then
+      pending("the linker would need the sanitizer, too")
+    end
+    local version = lines_of("pkg-config --modversion lpool")
+    assert.are.same(version, lines_of [[
+      program=$(mktemp)
+      echo '#include <lpool.h>
+      #include <stdio.h>
+      int main(void) { lpool_config_init(0); return puts(lpool_version()) < 0; }' |
+        cc -x c -o $program - $(pkg-config --static --cflags --libs lpool |
+          sed s/-llpool/-l:liblpool.a/)
+      ldd $program | grep lpool
+      $program
+      rm $program]])
+  end)
+
   test("the manual pages are well formed", function()
     if not has("groff") then
       pending("groff is not there")
