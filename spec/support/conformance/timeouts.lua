@@ -117,6 +117,16 @@ return function(kind)
     end)
   end
 
+  it("ends a task that is about to end by os.exit, and only that", function()
+    local ex <close> = make { max_workers = 1, timeout = 0.05 }
+    local f = ex:submit(function()
+      local _ <close> = io.popen("exec sleep 0.2") -- closing it waits
+      os.exit(3)
+    end)
+    helper.raises("TimeoutError", f.result, f, 30)
+    assert.are.equal("on", ex:submit(echo, "on"):result(30))
+  end)
+
   it("prefers the view's limit to the executor's", function()
     local ex <close> = make { timeout = 1000 }
     local f = ex:with({ timeout = 0.02 }):submit(lpool.sleep, 1000)
