@@ -45,6 +45,22 @@ local endless = {
       other()
     end
   end,
+  ["closes a coroutine"] = function()
+    local other = coroutine.create(function()
+      local _ <close> = setmetatable({}, {
+        __close = function()
+          while true do
+            local _ = {}
+          end
+        end,
+      })
+      coroutine.yield()
+    end)
+    coroutine.resume(other)
+    while true do
+      coroutine.close(other)
+    end
+  end,
   ["sorts without end"] = function()
     while true do
       local list = {}
