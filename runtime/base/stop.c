@@ -14,18 +14,24 @@ static _Thread_local lp_stop *own __attribute__((tls_model("initial-exec")));
 /* The signal is let through to this thread, and stays so. */
 static _Thread_local bool open __attribute__((tls_model("initial-exec")));
 
+/* Whether the job that runs is to be stopped; it says so from now on. */
+static bool note_stop(lp_job_words *words)
+{
+    uint64_t job = atomic_load(&words->job);
+    uint64_t wanted = atomic_load(&words->wanted);
+    if (wanted == 0 || (job & ~LP_JOB_STOPPED) != wanted) return false;
+    /* If that fails it was given up in this moment. */
+    return (job & LP_JOB_STOPPED) ||
+           atomic_compare_exchange_strong(&words->job, &job,
+                                          job | LP_JOB_STOPPED);
+}
+
 static void handle(int number)
 {
     lp_stop *stop = own;
     (void)number;
     if (!stop) return;
-    uint64_t job = atomic_load(&stop->words->job);
-    uint64_t wanted = atomic_load(&stop->words->wanted);
-    if (wanted == 0 || (job & ~LP_JOB_STOPPED) != wanted) return;
-    if (!(job & LP_JOB_STOPPED) &&
-        !atomic_compare_exchange_strong(&stop->words->job, &job,
-                                        job | LP_JOB_STOPPED))
-        return; /* it was given up in this moment */
+    if (!atomic_load(&stop->given_up) && !note_stop(stop->words)) return;
     stop->arm(stop->current);
     _Atomic uint32_t *parked = atomic_load(&stop->parked);
     if (parked) atomic_fetch_add(parked, LP_STOP_POKE);

@@ -34,6 +34,7 @@ typedef struct lp_stop {
     void *volatile current; /* what runs: for arm */
     void (*arm)(void *current);
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
+    _Atomic bool given_up; /* words are another's by now: end for good */
 } lp_stop;
 
 /* The signal. A program must leave it to lpool. */
@@ -54,8 +55,10 @@ lp_stop *lp_stop_adopt(lp_stop *stop);
 /* The job that runs is to end. */
 static inline bool lp_stop_is_set(const lp_stop *stop)
 {
-    return stop && stop->words &&
-           (atomic_load_explicit(&stop->words->job, memory_order_relaxed) &
+    if (!stop || !stop->words) return false;
+    if (atomic_load_explicit(&stop->given_up, memory_order_relaxed))
+        return true;
+    return (atomic_load_explicit(&stop->words->job, memory_order_relaxed) &
             LP_JOB_STOPPED) != 0;
 }
 

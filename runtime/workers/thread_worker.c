@@ -224,7 +224,12 @@ static void abandon(void *self, uint32_t number)
     lp_thread_workers *workers = self;
     lp_lock_enter(&workers->lock);
     thread_worker *worker = find_locked(workers, number);
-    if (worker) worker->abandoned = true;
+    if (worker) {
+        /* Its record is another's by now, which cannot tell it to end. */
+        worker->abandoned = true;
+        atomic_store(&worker->stop.given_up, true);
+        lp_thread_signal(&worker->thread, lp_stop_signal());
+    }
     lp_lock_leave(&workers->lock);
 }
 

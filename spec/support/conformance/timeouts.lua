@@ -191,6 +191,36 @@ return function(kind)
     return
   end
 
+  it("takes no item for another's after one was stuck in C #slow", function()
+    local ex <close> = make { max_workers = 1, timeout = 0.5 }
+    local results = ex:map(function(i)
+      if i == 1 then
+        os.execute("sleep 1")
+      end
+      lpool.sleep(0.4)
+      return i
+    end, { 1, 2, 3, 4 })
+    helper.raises("TimeoutError", results)
+    for i = 2, 4 do
+      assert.are.same({ i, i }, { results() })
+    end
+    assert.is_nil(results())
+  end)
+
+  it("ends even what catches errors once it comes back from C", function()
+    -- Its thread must be gone at the end of the test.
+    local ex <close> = make { max_workers = 1, timeout = 0.05 }
+    local f = ex:submit(function()
+      while true do
+        pcall(coroutine.wrap(function()
+          os.execute("sleep 0.6")
+        end))
+      end
+    end)
+    helper.raises("TimeoutError", f.result, f, 30)
+    assert.are.equal("on", ex:submit(echo, "on"):result(30))
+  end)
+
   it("counts from the start of the task, not from its submit", function()
     local ex <close> = make { max_workers = 1 }
     local gate <close> = helper.gate.new()
