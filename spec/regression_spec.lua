@@ -183,6 +183,21 @@ describe("regressions:", function()
     ]])
   end)
 
+  it("a failure is not reported by a worker that was sent the future", function()
+    local result = helper.run [[
+      local lpool = require "lpool"
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local other <close> = lpool.ThreadPoolExecutor(1)
+      local f = ex:submit(error, "looked at", 0)
+      lpool.wait { f }
+      other:submit(function(future) return future:done() end, f):result()
+      other:submit(collectgarbage):result()
+      print(f:exception())
+    ]]
+    assert.are.equal("", result.err)
+    assert.are.equal("looked at", result.out:match("^[^\t]*"))
+  end)
+
   it("cancelling what and_then made is quiet", function()
     local result = helper.run([[
       local lpool = require "lpool"

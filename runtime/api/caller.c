@@ -314,6 +314,8 @@ void lpool_report(lua_State *L, lpool_future *future)
     lp_task *task = lp_task_inner(future);
     if (!caller || atomic_load(&task->seen) || !lp_task_ended_badly(task))
         return;
+    /* Whoever else has it may still look. */
+    if (atomic_load(&task->references) > 1) return;
     looking who = {.L = L, .caller = caller};
     atomic_store(&task->seen, 1);
     look(&who, task);
