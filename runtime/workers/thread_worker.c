@@ -241,6 +241,13 @@ static void join(void *self)
 static void free_workers(void *self)
 {
     lp_thread_workers *workers = self;
+    /* One that was stuck has said that it ends, and may be about to. */
+    lp_lock_enter(&workers->lock);
+    for (lp_list *node = workers->threads.next; node != &workers->threads;
+         node = node->next)
+        LP_LIST_ENTRY(node, thread_worker, in_workers)->abandoned = false;
+    lp_lock_leave(&workers->lock);
+    join_threads(workers, false);
     lp_setup_clear(&workers->setup);
     lp_lock_clear(&workers->lock);
     lp_free(workers);
