@@ -91,6 +91,38 @@ describe("tasks that wait for tasks of their own executor", function()
     assert.are.equal("false\ttrue\t1\n", result.out)
   end)
 
+  it("end or fail with DeadlockError when two full pools submit to each other #slow", function()
+    helper.limit(60)
+    local function grow(own, other, depth)
+      local nodes, refused, futures = 1, 0, {}
+      for _ = 1, depth > 0 and 3 or 0 do
+        local ok, f = pcall(other.submit, other, grow, other, own, depth - 1)
+        futures[#futures + 1] = ok and f or nil
+        if not ok then
+          refused = refused + (lpool.is(f, "DeadlockError") and 1 or error(f))
+        end
+      end
+      for _, f in ipairs(futures) do
+        local ok, inner, inner_refused = pcall(f.result, f)
+        if ok then
+          nodes, refused = nodes + inner, refused + inner_refused
+        else
+          refused = refused + (lpool.is(inner, "DeadlockError") and 1 or error(inner))
+        end
+      end
+      return nodes, refused
+    end
+    local a <close> = lpool.ThreadPoolExecutor { max_workers = 1, max_queue = 1 }
+    local b <close> = lpool.ThreadPoolExecutor { max_workers = 2, max_queue = 1 }
+    local nodes, refused = a:submit(grow, a, b, 3):result(30)
+    assert.are.same({ 40, 0 }, { nodes, refused })
+    -- More tasks than there can be spare workers.
+    nodes, refused = a:submit(grow, a, b, 7):result(50)
+    assert.is_true(nodes > 40 and refused > 0)
+    assert.are.equal(1, a:submit(math.abs, -1):result(10))
+    assert.are.equal(1, b:submit(math.abs, -1):result(10))
+  end)
+
   it("may be handed futures of their own executor", function()
     local ex <close> = lpool.ThreadPoolExecutor(1)
     local first = ex:submit(function()

@@ -401,7 +401,7 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
     return status;
 }
 
-int lp_caller_park_for(lp_caller *caller, const lp_task *task,
+int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
                        _Atomic uint32_t *word, uint32_t expected,
                        int64_t deadline)
 {
@@ -409,8 +409,11 @@ int lp_caller_park_for(lp_caller *caller, const lp_task *task,
     if (!own || lp_executor_is_serial(own))
         return lp_caller_park(caller, word, expected, deadline);
     /* A worker waits: others may do what is queued meanwhile. */
-    bool counts = task && task->executor == own && deadline == LP_NEVER;
-    lp_blocked blocked = {.task = counts ? task : NULL};
+    lp_blocked blocked = {.task = NULL};
+    if (what && deadline == LP_NEVER) {
+        blocked.task = what->task && !what->task->manual ? what->task : NULL;
+        blocked.room = what->room;
+    }
     int status = lp_executor_block(own, &blocked);
     if (status != LP_OK) return status;
     status = lp_caller_park(caller, word, expected, deadline);
@@ -423,8 +426,9 @@ bool lp_caller_has_mail(void *what)
     return lp_mailbox_has_mail(what);
 }
 
-int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
-                   void *what, int64_t deadline)
+/* The same, for something that lp_caller_park_for may know more about. */
+static int wait_for(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                    void *what, const lp_awaited *awaited, int64_t deadline)
 {
     lp_bell *bell = caller->pool->host.bell;
     uint32_t heard = lp_bell_listen(bell);
@@ -432,7 +436,24 @@ int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
     if (ready(what)) return LP_OK;
     if (!caller->dispatching && lp_mailbox_has_mail(&caller->mailbox))
         return LP_OK;
-    return lp_caller_park_for(caller, NULL, &bell->word, heard, deadline);
+    return lp_caller_park_for(caller, awaited, &bell->word, heard, deadline);
+}
+
+int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                   void *what, int64_t deadline)
+{
+    return wait_for(L, caller, ready, what, NULL, deadline);
+}
+
+static bool has_room(void *executor)
+{
+    return lp_executor_ask_for_room(executor) != LP_FULL;
+}
+
+int lp_caller_await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
+{
+    const lp_awaited awaited = {.room = executor};
+    return wait_for(L, caller, has_room, executor, &awaited, LP_NEVER);
 }
 
 static void cancel_pending(lp_executor *executor, void *unused)
