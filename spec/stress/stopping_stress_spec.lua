@@ -148,5 +148,20 @@ for _, kind in ipairs { "thread", "process" } do
       assert.are.equal("", result.err:sub(1, 4000))
       assert.are.equal(0, result.code)
     end)
+
+    it("cancelling, limits and interrupts take as long as they may", function()
+      helper.limit(100)
+      local result = helper.run('arg[0] = "bench/work/stopping.lua" dofile(arg[0])',
+        { args = kind, limit = 90 })
+      assert.are.equal("", result.err)
+      local measured = {}
+      for key, value in result.out:gmatch("([%w_]+)%s+([%d.e+-]+)") do
+        measured[key] = tonumber(value)
+      end
+      -- Medians, since the machine may be busy; `make bench` shows the most.
+      for key, most in pairs { cancel_ms = 5, timeout_p50_ms = 20, interrupt_p50_ms = 20 } do
+        assert.is_true(measured[key] < most * helper.patience, key .. ": " .. result.out)
+      end
+    end)
   end)
 end

@@ -449,8 +449,8 @@ local function describe(task)
   local f = task.future
   local text = "%s (n = %d, timeout %s, retries %s, cancel %s, interrupt %s): "
     .. "%s, worker %s, pid %s"
-  return text:format(task.name, task.n, task.view.timeout, task.view.retries, task.cancelled, task.interrupted,
-    f:state(), f:worker(), f:pid())
+  return text:format(task.name, task.n, task.view.timeout, task.view.retries, task.cancelled,
+    task.interrupted, f:state(), f:worker(), f:pid())
 end
 
 local function submit(round)
