@@ -141,8 +141,10 @@ static void announce_piece(lp_worker *worker, uint32_t group)
     atomic_store_explicit(&record->progress.done, 0, memory_order_relaxed);
     atomic_store_explicit(&record->progress.results, 0, memory_order_relaxed);
     const lp_load *load = lp_table_at(&worker->control->loads, group);
-    atomic_store_explicit(&record->piece_generation, load->generation,
-                          memory_order_relaxed);
+    atomic_store_explicit(
+        &record->piece_generation,
+        atomic_load_explicit(&load->generation, memory_order_relaxed),
+        memory_order_relaxed);
     atomic_store_explicit(&record->piece_first, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_end, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_group, group + 1,
@@ -174,9 +176,10 @@ static void run_items(lp_worker *worker)
     for (;;) {
         if (piece_count == 0) announce_piece(worker, number);
         /* Those with a limit are watched one by one. */
-        uint32_t want = load->timeout > 0
-                            ? 1
-                            : step_size(group, piece_count, now - started);
+        int64_t timeout =
+            atomic_load_explicit(&load->timeout, memory_order_relaxed);
+        uint32_t want =
+            timeout > 0 ? 1 : step_size(group, piece_count, now - started);
         count = next_items(worker, want, &first);
         if (count == 0) break;
         if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
@@ -195,15 +198,15 @@ static void run_items(lp_worker *worker)
                                                      : NULL);
         }
         uint64_t number_of_job = next_job(worker->record);
-        lp_worker_begin_job(worker, number_of_job, load->timeout);
+        lp_worker_begin_job(worker, number_of_job, timeout);
         worker->kind->run_items(worker->self, count);
-        if (lp_worker_end_job(worker, number_of_job, load->timeout) ==
+        if (lp_worker_end_job(worker, number_of_job, timeout) ==
             LP_JOB_ABANDONED)
             return;
         piece_count += count;
         now = lp_clock_now();
         set_cost(group, now - started, piece_count);
-        if (now - started > PIECE_NANOSECONDS || load->timeout > 0) {
+        if (now - started > PIECE_NANOSECONDS || timeout > 0) {
             hand_in_piece(worker, group, piece_first, piece_count);
             piece_count = 0;
             started = now;
