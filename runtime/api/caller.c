@@ -17,11 +17,27 @@
 /* The address is the key of the caller in the registry. */
 static const char caller_key, interruptible_key;
 
+/*
+ * The caller that this thread found last, since the registry is slow for
+ * what happens several times a task. Registries are told apart by address:
+ * one is used again only after its state and with it its caller has gone,
+ * which gone counts.
+ */
+typedef struct latest {
+    const void *registry;
+    lp_caller *caller;
+    unsigned gone;
+} latest;
+static _Thread_local latest latest_found
+    __attribute__((tls_model("initial-exec")));
+static atomic_uint gone;
+
 /* ---- attaching ---- */
 
 static int collect_caller(lua_State *L)
 {
     lp_caller *caller = lua_touserdata(L, 1);
+    atomic_fetch_add(&gone, 1);
     if (!caller->pool) return 0;
     lp_notice_close(&caller->notice, caller->pool);
     lp_mailbox_clear(&caller->mailbox);
@@ -34,10 +50,16 @@ static int collect_caller(lua_State *L)
 lp_caller *lp_caller_find(lua_State *L)
 {
     if (!L) return NULL;
+    latest *found = &latest_found;
+    const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
+    unsigned now = atomic_load_explicit(&gone, memory_order_relaxed);
+    if (found->registry == registry && found->gone == now) return found->caller;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
     lp_caller *caller = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return caller && caller->pool ? caller : NULL;
+    if (!caller || !caller->pool) return NULL;
+    *found = (latest){registry, caller, now};
+    return caller;
 }
 
 lp_caller *lp_caller_of(lua_State *L)
@@ -59,6 +81,7 @@ static void attach(lua_State *L, lpool *pool, const lp_identity *identity)
     caller->main = lua_tothread(L, -1);
     lua_pop(L, 1);
     caller->identity = identity;
+    lp_buffer_init(&caller->buffer, pool->host.allocator);
     lua_newtable(L);
     caller->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
     lp_mailbox_init(&caller->mailbox, &pool->host);
@@ -73,8 +96,9 @@ int lpool_attach(lpool *pool, lua_State *L)
     if (!pool || !L) return LP_INVALID;
     if (lua_version(L) != LUA_VERSION_NUM) return LP_VERSION;
     if (lp_caller_find(L)) return lpool_of(L) == pool ? LP_OK : LP_INVALID;
-    attach(L, pool, NULL);
+    /* The caller last: a state that has it is attached as a whole. */
     lp_codec_open(L, &pool->caller_codec);
+    attach(L, pool, NULL);
     lp_caller *caller = lp_caller_find(L);
     /* A program of its own may use that space for something else. */
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &interruptible_key) == LUA_TBOOLEAN)
@@ -96,6 +120,12 @@ lpool *lpool_of(lua_State *L)
 {
     lp_caller *caller = lp_caller_find(L);
     return caller ? caller->pool : NULL;
+}
+
+bool lpool_is_stopped(lua_State *L)
+{
+    lp_caller *caller = lp_caller_find(L);
+    return caller && caller->identity && lp_stop_is_set(caller->identity->stop);
 }
 
 bool lpool_worker(lua_State *L, lpool_worker_info *info)
@@ -122,10 +152,11 @@ int lp_caller_encode(lua_State *L, lp_caller *caller,
                      const lp_executor *executor, int first, int count,
                      lp_role role, lp_buffer *out, lp_message_info *info)
 {
+    if (!caller->codec) caller->codec = lp_codec_of(L);
     caller->to_process = lp_executor_is_shared(executor);
     if (caller->to_process && __fpending(stdout) > 0)
         (void)fflush(stdout); /* the script's own affair */
-    int status = lp_encode(L, first, count, role, out, info);
+    int status = lp_encode(L, caller->codec, first, count, role, out, info);
     caller->to_process = false;
     return status;
 }
@@ -139,7 +170,7 @@ lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
     }
     /* User code in an encoder has called us; or an encoder has failed. */
     lp_buffer *buffer = lua_newuserdatauv(L, sizeof(*buffer), 0);
-    lp_buffer_init(buffer);
+    lp_buffer_init(buffer, caller->pool->host.allocator);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, collect_buffer);
     lua_setfield(L, -2, "__gc");
@@ -195,7 +226,7 @@ static int log_body(lua_State *L)
     const char *future = luaL_tolstring(L, 2, NULL);
     const char *error = luaL_tolstring(L, 3, NULL);
     lua_pushfstring(L, "exception calling callback for %s: %s", future, error);
-    caller->pool->config.log(lua_tostring(L, -1));
+    lp_pool_log(caller->pool, lua_tostring(L, -1));
     return 0;
 }
 
@@ -259,8 +290,8 @@ static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
         lua_insert(L, -2);
         if (lua_pcall(L, 3, 0, 0) == LUA_OK) continue;
         lua_pop(L, 1);
-        caller->pool->config.log(
-            "exception calling callback: an error without a text");
+        lp_pool_log(caller->pool,
+                    "exception calling callback: an error without a text");
     }
     lua_pop(L, 2);
 }
@@ -293,7 +324,7 @@ static int report_body(lua_State *L)
     }
     lua_pushfstring(L, "failed and nobody looked at it: %s", error);
     lua_concat(L, 3);
-    caller->pool->config.log(lua_tostring(L, -1));
+    lp_pool_log(caller->pool, lua_tostring(L, -1));
     return 0;
 }
 
@@ -392,11 +423,12 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
     if (stop) atomic_store(&stop->parked, word);
     int status = LP_INTERRUPTED;
     /* From here on whoever interrupts changes the word first. */
-    if (!has_new_hook(caller) && !lp_stop_is_set(stop))
+    if (!has_new_hook(caller) && !lp_stop_is_set(stop) &&
+        !lp_stop_is_asked(stop))
         status = lp_park(word, expected, deadline);
     if (stop) atomic_store(&stop->parked, NULL);
     atomic_store(&caller->parked, NULL);
-    if (lp_stop_is_set(stop)) status = LP_INTERRUPTED;
+    if (lp_stop_is_set(stop) || lp_stop_is_asked(stop)) status = LP_INTERRUPTED;
     if (atomic_load(&caller->interrupted)) status = LP_INTERRUPTED;
     return status;
 }
@@ -409,7 +441,10 @@ int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
     if (!own || lp_executor_is_serial(own))
         return lp_caller_park(caller, word, expected, deadline);
     /* A worker waits: others may do what is queued meanwhile. */
-    lp_blocked blocked = {.task = NULL};
+    lp_blocked blocked = {
+        .worker = caller->identity->number,
+        .waits_for = what && what->task ? what->task->serial : 0,
+    };
     if (what && deadline == LP_NEVER) {
         blocked.task = what->task && !what->task->manual ? what->task : NULL;
         blocked.room = what->room;
@@ -465,10 +500,12 @@ static void cancel_pending(lp_executor *executor, void *unused)
 void lp_caller_interrupted(lua_State *L, lp_caller *caller)
 {
     bool ours = atomic_exchange(&caller->interrupted, 0) != 0;
+    if (caller->identity) lp_stack_show(L);
     if (ours) lp_host_each(&caller->pool->host, cancel_pending, NULL);
     /* A debug hook that was set meanwhile raises in here. */
     lua_Hook hook = lua_gethook(caller->main);
-    if (luaL_loadstring(L, "local _ = nil") == LUA_OK) lua_call(L, 0, 0);
+    if (luaL_loadbuffer(L, "local _", 7, "=(wait)") == LUA_OK)
+        lua_call(L, 0, 0);
     caller->harmless_hook = hook;
     if (ours) luaL_error(L, "interrupted!");
 }

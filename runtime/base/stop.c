@@ -26,15 +26,27 @@ static bool note_stop(lp_job_words *words)
                                           job | LP_JOB_STOPPED);
 }
 
+/* If the thread is parked, or about to: not for long. */
+static void poke(const lp_stop *stop)
+{
+    _Atomic uint32_t *parked = atomic_load(&stop->parked);
+    if (parked) atomic_fetch_add(parked, LP_STOP_POKE);
+}
+
 static void handle(int number)
 {
     lp_stop *stop = own;
     (void)number;
     if (!stop) return;
-    if (!atomic_load(&stop->given_up) && !note_stop(stop->words)) return;
+    bool given_up = atomic_load(&stop->given_up);
+    if (!given_up && lp_stop_is_asked(stop) && stop->ask) {
+        stop->ask(stop);
+        poke(stop);
+    }
+    if (!given_up && !note_stop(stop->words)) return;
     stop->arm(stop->current);
-    _Atomic uint32_t *parked = atomic_load(&stop->parked);
-    if (parked) atomic_fetch_add(parked, LP_STOP_POKE);
+    if (stop->tell) stop->tell(stop->listener);
+    poke(stop);
 }
 
 void lp_stop_install(void)

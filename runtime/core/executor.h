@@ -162,6 +162,8 @@ typedef struct lp_blocked {
     /* What it waits for without a limit: a task, or room, or (NULL) neither. */
     const lp_task *task;
     lp_executor *room;
+    uint32_t worker;    /* its number, for people */
+    uint32_t waits_for; /* the number of a task of any executor; 0: no task */
 } lp_blocked;
 
 /*

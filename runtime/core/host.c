@@ -59,8 +59,9 @@ int lp_host_renew(lp_host *host)
     return make_bell(host);
 }
 
-int lp_host_init(lp_host *host)
+int lp_host_init(lp_host *host, const struct lp_allocator *allocator)
 {
+    host->allocator = allocator;
     int status = make_bell(host);
     if (status != LP_OK) return status;
     atomic_init(&host->collected, 0);
@@ -72,7 +73,7 @@ int lp_host_init(lp_host *host)
     atomic_init(&host->seed, 0);
     lp_list_init(&host->executors);
     lp_list_init(&host->ended);
-    host->library = lp_library_new();
+    host->library = lp_library_new(allocator);
     if (!host->library) {
         lp_shm_clear(&host->bell_file);
         return LP_NOMEM;

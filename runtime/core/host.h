@@ -9,6 +9,7 @@
 #ifndef LP_CORE_HOST_H
 #define LP_CORE_HOST_H
 
+#include "base/alloc.h"
 #include "base/library.h"
 #include "base/list.h"
 #include "base/lock.h"
@@ -19,6 +20,7 @@
 struct lp_task;
 
 typedef struct lp_host {
+    const lp_allocator *allocator; /* of all that belongs to it */
     lp_bell *bell;    /* in a page that workers in other processes see too */
     lp_shm bell_file; /* of that page */
     lp_library *library;
@@ -39,8 +41,8 @@ typedef struct lp_host {
     _Atomic uint64_t seed;      /* for the random numbers of workers */
 } lp_host;
 
-/* 0, LP_NOMEM or LP_SYSTEM. */
-int lp_host_init(lp_host *host);
+/* 0, LP_NOMEM or LP_SYSTEM. The allocator outlives it; NULL: malloc. */
+int lp_host_init(lp_host *host, const lp_allocator *allocator);
 
 /*
  * In a fresh process that was forked from the one with the host, which had

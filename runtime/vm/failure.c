@@ -8,15 +8,24 @@
 #include <stdio.h>
 #include <string.h>
 
-int lp_failure_handler(lua_State *L)
+void lp_failure_keep_traceback(lua_State *L, lp_state *state)
 {
-    lp_state *state = lp_state_of(L);
-    luaL_traceback(L, L, NULL, 1);
     if (state->traceback == LUA_NOREF) {
         state->traceback = luaL_ref(L, LUA_REGISTRYINDEX);
     } else {
         lua_rawseti(L, LUA_REGISTRYINDEX, state->traceback);
     }
+}
+
+int lp_failure_handler(lua_State *L)
+{
+    lp_state *state = lp_state_of(L);
+    if (state->has_told) {
+        state->has_told = false;
+        return 1;
+    }
+    luaL_traceback(L, L, NULL, 1);
+    lp_failure_keep_traceback(L, state);
     return 1; /* the error value, unchanged */
 }
 
@@ -117,7 +126,8 @@ int lp_failure_body(lua_State *L)
     lp_state *state = work->state;
     size_t before = work->out->length;
     note_error(L, state);
-    int status = lp_encode(L, 2, 1, LP_ROLE_ERROR, work->out, NULL);
+    int status =
+        lp_encode(L, state->codec, 2, 1, LP_ROLE_ERROR, work->out, NULL);
     if (status == LP_UNSENDABLE) {
         work->out->length = before;
         work->ending = lp_failure_reason(state, LP_CAUSE_UNSENDABLE, 0,
@@ -130,7 +140,8 @@ int lp_failure_body(lua_State *L)
             lua_pop(L, 1);
             lua_pushliteral(L, "stack traceback:\n\t(none)");
         }
-        status = lp_encode(L, 3, 1, LP_ROLE_ERROR, work->out, NULL);
+        status =
+            lp_encode(L, state->codec, 3, 1, LP_ROLE_ERROR, work->out, NULL);
     }
     if (status != LP_OK) {
         work->out->length = before;

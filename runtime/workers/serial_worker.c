@@ -25,7 +25,8 @@ struct lp_serial_worker {
 
 lp_serial_worker *lp_serial_worker_new(const lp_setup *setup)
 {
-    lp_serial_worker *worker = lp_calloc(1, sizeof(*worker));
+    lp_serial_worker *worker =
+        lp_calloc(setup->state.allocator, 1, sizeof(*worker));
     if (worker) worker->setup = *setup;
     return worker;
 }
@@ -110,6 +111,8 @@ static int start(void *self, uint32_t number)
     worker->loop.kind = &kind;
     worker->loop.self = worker;
     worker->stop.words = &worker->loop.record->job;
+    worker->stop.show = lp_worker_show;
+    worker->stop.shower = &worker->loop;
     worker->identity.stop = &worker->stop;
     if (worker->setup.max_tasks > 0)
         worker->loop.left = worker->setup.max_tasks;

@@ -28,7 +28,8 @@ typedef struct thread_worker {
 
 lp_thread_workers *lp_thread_workers_new(const lp_setup *setup)
 {
-    lp_thread_workers *workers = lp_calloc(1, sizeof(*workers));
+    lp_thread_workers *workers =
+        lp_calloc(setup->state.allocator, 1, sizeof(*workers));
     if (!workers) return NULL;
     workers->setup = *setup;
     lp_lock_init(&workers->lock, LP_RANK_WORKERS);
@@ -119,6 +120,7 @@ static void *run(void *argument)
     char text[LP_BREAK_TEXT + 128];
 
     lp_thread_set_name(worker->identity.name);
+    atomic_store(&worker->loop.record->thread, lp_thread_number());
     lp_stop_adopt(&worker->stop);
     if (lp_setup_begin(setup, &worker->identity, &worker->state, text,
                        sizeof(text)) != LP_OK) {
@@ -170,7 +172,8 @@ static int start(void *self, uint32_t number)
 {
     lp_thread_workers *workers = self;
     if (are_replaced(&workers->setup)) join_threads(workers, true);
-    thread_worker *worker = lp_calloc(1, sizeof(*worker));
+    thread_worker *worker =
+        lp_calloc(workers->setup.state.allocator, 1, sizeof(*worker));
     if (!worker) return LP_NOMEM;
     lp_executor *executor = workers->executor;
     worker->workers = workers;
@@ -182,6 +185,8 @@ static int start(void *self, uint32_t number)
     worker->loop.spare = number >= lp_executor_max_workers(executor);
     worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
     worker->stop.words = &worker->loop.record->job;
+    worker->stop.show = lp_worker_show;
+    worker->stop.shower = &worker->loop;
     worker->identity.stop = &worker->stop;
     if (workers->setup.max_tasks > 0)
         worker->loop.left = workers->setup.max_tasks;

@@ -120,9 +120,20 @@ static void do_nothing(int number)
     (void)number; /* the only purpose is to interrupt */
 }
 
+/* The terminal's Ctrl-\ is ignored; a signal that somebody sent kills. */
+static void die_if_meant(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_code > 0) return;
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+    raise(number); /* delivered when the handler returns */
+}
+
 /*
- * Ctrl-C goes to the whole group of processes, and what it means is the
- * host's business. A handler, unlike SIG_IGN, is not inherited by programs
+ * Ctrl-C and Ctrl-\ go to the whole group of processes, and what they mean is
+ * the host's business. A handler, unlike SIG_IGN, is not inherited by programs
  * that children execute.
  */
 static void set_signals(void)
@@ -131,6 +142,9 @@ static void set_signals(void)
                                .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
+    action.sa_flags |= SA_SIGINFO;
+    action.sa_sigaction = die_if_meant;
+    sigaction(SIGQUIT, &action, NULL);
     sigaction(SIGCHLD, &action, NULL);
 }
 
@@ -181,7 +195,7 @@ static int reserve_answer(zygote *z)
     }
     size_t capacity = z->out_capacity ? 2 * z->out_capacity : FIRST_ROOM;
     lp_zygote_header *outbox =
-        lp_realloc(z->outbox, capacity * sizeof(*outbox));
+        lp_realloc(z->hooks->allocator, z->outbox, capacity * sizeof(*outbox));
     if (!outbox) return LP_NOMEM;
     z->outbox = outbox;
     z->out_capacity = capacity;
@@ -220,7 +234,8 @@ static int reserve_child(zygote *z)
 {
     if (z->child_count < z->child_capacity) return LP_OK;
     size_t capacity = z->child_capacity ? 2 * z->child_capacity : FIRST_ROOM;
-    child *children = lp_realloc(z->children, capacity * sizeof(*children));
+    child *children = lp_realloc(z->hooks->allocator, z->children,
+                                 capacity * sizeof(*children));
     if (!children) return LP_NOMEM;
     z->children = children;
     z->child_capacity = capacity;
@@ -443,7 +458,7 @@ int lp_zygote_main(int socket, const lp_zygote_hooks *hooks)
 
     int code = EXIT_FAILURE;
     z.request.capacity = LP_ZYGOTE_BYTES;
-    z.request.bytes = lp_alloc(LP_ZYGOTE_BYTES);
+    z.request.bytes = lp_alloc(hooks->allocator, LP_ZYGOTE_BYTES);
     /* With an outbox, however small, answers can be sent without memory. */
     if (z.request.bytes && reserve_answer(&z) == LP_OK &&
         lp_zygote_message_greet(socket) == LP_OK) {
