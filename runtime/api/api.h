@@ -177,6 +177,7 @@ void lp_caller_open_worker(lua_State *L, void *argument);
 
 /* Codec hooks. */
 bool lp_handle_check(lua_State *L, int index, lp_handle *handle);
+const char *lp_handle_explain(lua_State *L, int index);
 void lp_handle_push(lua_State *L, const lp_handle *handle);
 
 static inline lp_executor *lp_executor_inner(const lpool_executor *executor)

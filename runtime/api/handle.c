@@ -146,6 +146,20 @@ bool lp_handle_check(lua_State *L, int index, lp_handle *handle)
     return true;
 }
 
+const char *lp_handle_explain(lua_State *L, int index)
+{
+    const lpool_future *future = lpool_test_future(L, index);
+    if (future && lp_task_inner(future)->manual)
+        return "a future made by lpool.Future, which stays in its state";
+    if (future) return "a future, which cannot be sent to a process";
+    lpool_executor *executor = lpool_test_executor(L, index);
+    if (!executor) return NULL;
+    if (lpool_executor_kind(executor) != LPOOL_THREADS)
+        return "an executor that is no thread pool, which stays where it was "
+               "made";
+    return "an executor, which cannot be sent to a process";
+}
+
 void lp_handle_push(lua_State *L, const lp_handle *handle)
 {
     complete_types(L);
