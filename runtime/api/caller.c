@@ -311,11 +311,17 @@ static int report_body(lua_State *L)
     lp_caller_push_outcome(L, task, &count);
     const char *error = luaL_tolstring(L, 1, NULL);
     const char *label = task->label;
-    if (label) {
-        lua_pushfstring(L, "task '%s', ", label);
-    } else {
-        lua_pushfstring(L, "task #%d, ", (int)task->serial);
+    const char *name = label
+                           ? lua_pushfstring(L, "task '%s'", label)
+                           : lua_pushfstring(L, "task #%d", (int)task->serial);
+    if ((lp_task_state(task) & LP_PHASE) == LP_LOST && strstr(error, name)) {
+        /* The error is lpool's own, and says what task that is, and whose. */
+        lua_pushfstring(L, "nobody looked at a failure: %s", error);
+        lp_pool_log(caller->pool, lua_tostring(L, -1));
+        return 0;
     }
+    lua_pushliteral(L, ", ");
+    lua_concat(L, 2);
     if (task->source) {
         lua_pushfstring(L, "submitted at %s:%d, ", task->source,
                         (int)task->line);
