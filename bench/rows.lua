@@ -58,6 +58,17 @@ rows.thread = {
     unit = "s", better = "less", digits = 3, at_most = 0.15 },
   { name = "the same, resident at most", work = "sleepers", key = "mib",
     unit = "MiB", better = "less", digits = 1, at_most = 60 },
+
+  { name = "cancelling 10,000 pending tasks", work = "stopping", key = "cancel_ms",
+    unit = "ms", better = "less", digits = 2, at_most = 5 },
+  { name = "a busy loop past its timeout, p50", work = "stopping", key = "timeout_p50_ms",
+    unit = "ms", better = "less", digits = 2, at_most = 20 },
+  { name = "a busy loop past its timeout, most of 50", work = "stopping", key = "timeout_max_ms",
+    unit = "ms", better = "less", digits = 2, at_most = 20 },
+  { name = "an interrupt, to the end of the task, p50", work = "stopping", key = "interrupt_p50_ms",
+    unit = "ms", better = "less", digits = 2 },
+  { name = "an interrupt, to the end, most of 50", work = "stopping", key = "interrupt_max_ms",
+    unit = "ms", better = "less", digits = 2 },
 }
 
 rows.process = {
@@ -101,6 +112,17 @@ rows.process = {
     unit = "KiB", better = "less", digits = 0 },
   { name = "50 idle workers, processor time", work = "idle_process", key = "idle_us_per_s",
     unit = "us/s", better = "less", digits = 0 },
+
+  { name = "cancelling 10,000 pending tasks", work = "stopping", key = "cancel_ms",
+    unit = "ms", better = "less", digits = 2, at_most = 5 },
+  { name = "a busy loop past its timeout, p50", work = "stopping", key = "timeout_p50_ms",
+    unit = "ms", better = "less", digits = 2, at_most = 20 },
+  { name = "a busy loop past its timeout, most of 50", work = "stopping", key = "timeout_max_ms",
+    unit = "ms", better = "less", digits = 2, at_most = 20 },
+  { name = "an interrupt, to the end of the task, p50", work = "stopping", key = "interrupt_p50_ms",
+    unit = "ms", better = "less", digits = 2 },
+  { name = "an interrupt, to the end, most of 50", work = "stopping", key = "interrupt_max_ms",
+    unit = "ms", better = "less", digits = 2 },
 }
 
 local list = {}

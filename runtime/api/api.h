@@ -92,17 +92,27 @@ lp_caller *lp_caller_of(lua_State *L);
 int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
                    void *what, int64_t deadline);
 
+/* The same, for room in an executor, or LP_DEADLOCK. */
+int lp_caller_await_room(lua_State *L, lp_caller *caller,
+                         lp_executor *executor);
+
 /* Free what nobody refers to any more, and report what went unnoticed. */
 void lp_caller_collect(lua_State *L, lp_caller *caller);
 
 /* For lp_caller_wait: what is an lp_mailbox, and it has mail. */
 bool lp_caller_has_mail(void *what);
 
+/* What a wait is for: a task, room in an executor, or something else. */
+typedef struct lp_awaited {
+    const lp_task *task;
+    lp_executor *room;
+} lp_awaited;
+
 /*
- * The same as lp_caller_park for whoever waits for tasks: task is the one, or
- * NULL. LP_DEADLOCK: it would never end.
+ * The same as lp_caller_park for whoever waits for tasks; NULL: for something
+ * else. LP_DEADLOCK: it would never end.
  */
-int lp_caller_park_for(lp_caller *caller, const lp_task *task,
+int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
                        _Atomic uint32_t *word, uint32_t expected,
                        int64_t deadline);
 
@@ -173,6 +183,7 @@ void lp_caller_open_worker(lua_State *L, void *argument);
 
 /* Codec hooks. */
 bool lp_handle_check(lua_State *L, int index, lp_handle *handle);
+const char *lp_handle_explain(lua_State *L, int index);
 void lp_handle_push(lua_State *L, const lp_handle *handle);
 
 static inline lp_executor *lp_executor_inner(const lpool_executor *executor)

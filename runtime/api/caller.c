@@ -348,11 +348,17 @@ static int report_body(lua_State *L)
     lp_caller_push_outcome(L, task, &count);
     const char *error = luaL_tolstring(L, 1, NULL);
     const char *label = task->label;
-    if (label) {
-        lua_pushfstring(L, "task '%s', ", label);
-    } else {
-        lua_pushfstring(L, "task #%d, ", (int)task->serial);
+    const char *name = label
+                           ? lua_pushfstring(L, "task '%s'", label)
+                           : lua_pushfstring(L, "task #%d", (int)task->serial);
+    if ((lp_task_state(task) & LP_PHASE) == LP_LOST && strstr(error, name)) {
+        /* The error is lpool's own, and says what task that is, and whose. */
+        lua_pushfstring(L, "nobody looked at a failure: %s", error);
+        lp_pool_log(caller->pool, lua_tostring(L, -1));
+        return 0;
     }
+    lua_pushliteral(L, ", ");
+    lua_concat(L, 2);
     if (task->source) {
         lua_pushfstring(L, "submitted at %s:%d, ", task->source,
                         (int)task->line);
@@ -383,6 +389,8 @@ void lpool_report(lua_State *L, lpool_future *future)
     if (!task || lp_caller_enter(L, &caller) != LP_OK ||
         atomic_load(&task->seen) || !lp_task_ended_badly(task))
         return;
+    /* Whoever else has it may still look. */
+    if (atomic_load(&task->references) > 1) return;
     looking who = {.L = L, .caller = caller};
     atomic_store(&task->seen, 1);
     look(&who, task);
@@ -475,7 +483,7 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
     return status;
 }
 
-int lp_caller_park_for(lp_caller *caller, const lp_task *task,
+int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
                        _Atomic uint32_t *word, uint32_t expected,
                        int64_t deadline)
 {
@@ -483,10 +491,14 @@ int lp_caller_park_for(lp_caller *caller, const lp_task *task,
     if (!own || lp_executor_is_serial(own))
         return lp_caller_park(caller, word, expected, deadline);
     /* A worker waits: others may do what is queued meanwhile. */
-    bool counts = task && task->executor == own && deadline == LP_NEVER;
-    lp_blocked blocked = {.task = counts ? task : NULL,
-                          .worker = caller->identity->number,
-                          .waits_for = task ? task->serial : 0};
+    lp_blocked blocked = {
+        .worker = caller->identity->number,
+        .waits_for = what && what->task ? what->task->serial : 0,
+    };
+    if (what && deadline == LP_NEVER) {
+        blocked.task = what->task && !what->task->manual ? what->task : NULL;
+        blocked.room = what->room;
+    }
     int status = lp_executor_block(own, &blocked);
     if (status != LP_OK) return status;
     status = lp_caller_park(caller, word, expected, deadline);
@@ -499,8 +511,9 @@ bool lp_caller_has_mail(void *what)
     return lp_mailbox_has_mail(what);
 }
 
-int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
-                   void *what, int64_t deadline)
+/* The same, for something that lp_caller_park_for may know more about. */
+static int wait_for(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                    void *what, const lp_awaited *awaited, int64_t deadline)
 {
     lp_bell *bell = caller->pool->host.bell;
     uint32_t heard = lp_bell_listen(bell);
@@ -508,7 +521,24 @@ int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
     if (ready(what)) return LP_OK;
     if (!caller->dispatching && lp_mailbox_has_mail(&caller->mailbox))
         return LP_OK;
-    return lp_caller_park_for(caller, NULL, &bell->word, heard, deadline);
+    return lp_caller_park_for(caller, awaited, &bell->word, heard, deadline);
+}
+
+int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                   void *what, int64_t deadline)
+{
+    return wait_for(L, caller, ready, what, NULL, deadline);
+}
+
+static bool has_room(void *executor)
+{
+    return lp_executor_ask_for_room(executor) != LP_FULL;
+}
+
+int lp_caller_await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
+{
+    const lp_awaited awaited = {.room = executor};
+    return wait_for(L, caller, has_room, executor, &awaited, LP_NEVER);
 }
 
 static void cancel_pending(lp_executor *executor, void *unused)

@@ -517,11 +517,6 @@ static bool works_for(const lp_caller *caller, const lp_executor *executor)
                         identity->stands_in_for == executor);
 }
 
-static bool has_room(void *executor)
-{
-    return lp_executor_ask_for_room(executor) != LP_FULL;
-}
-
 /*
  * Wait until one task more may be pending, if that is what the executor does
  * when it is full. 0, or why not: LP_FULL if it does not wait.
@@ -532,7 +527,8 @@ static int await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
     for (;;) {
         int status = lp_executor_ask_for_room(executor);
         if (status != LP_FULL || !waits) return status;
-        status = lp_caller_wait(L, caller, has_room, executor, LP_NEVER);
+        status = lp_caller_await_room(L, caller, executor);
+        if (status == LP_DEADLOCK) return status;
         if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
         lpool_dispatch(L);
     }

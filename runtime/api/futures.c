@@ -442,8 +442,10 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
             status = wait_in_mailbox(L, caller, task, deadline);
         } else {
             if (!lp_task_listen(task, &expected)) return LP_OK;
-            status = lp_caller_park_for(
-                caller, task, &lp_task_cell(task)->state, expected, deadline);
+            const lp_awaited awaited = {.task = task};
+            status =
+                lp_caller_park_for(caller, &awaited, &lp_task_cell(task)->state,
+                                   expected, deadline);
         }
         if (lp_phase_is_done(lp_task_state(task)) && status != LP_INTERRUPTED)
             return LP_OK;

@@ -61,6 +61,7 @@ int lpool_open(const lpool_config *config, lpool **out)
         .allocator = &pool->allocator,
         .library = pool->host.library,
         .check_handle = lp_handle_check,
+        .explain_handle = lp_handle_explain,
         .push_handle = lp_handle_push,
     };
     pool->worker_codec = pool->caller_codec;

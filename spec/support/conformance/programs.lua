@@ -175,6 +175,16 @@ return function(kind)
     assert.are.equal(0, result.code)
   end)
 
+  it("reports a task by its name once, if the error says it already", function()
+    local result = helper.script(kind, [[
+      local ex <close> = make()
+      ex:submit(os.exit, 3)
+    ]])
+    local _, times = result.err:gsub("task #%d+", "")
+    assert.are.equal(1, times, result.err)
+    helper.contains("called os.exit(3)", result.err)
+  end)
+
   it("reports a failure that nobody looked at, at exit", function()
     local result = helper.script(kind, [[
       ex = make()
