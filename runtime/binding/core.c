@@ -105,11 +105,16 @@ static int core_is_future(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"sleep", core_sleep},         {"now", core_now},
-    {"cpu_count", core_cpu_count}, {"getpid", core_getpid},
-    {"worker", core_worker},       {"poll", core_poll},
-    {"error", core_error},         {"error_kind", core_error_kind},
-    {"is_future", core_is_future}, {"is_terminal", core_is_terminal},
+    {"sleep", core_sleep},
+    {"now", core_now},
+    {"cpu_count", core_cpu_count},
+    {"getpid", core_getpid},
+    {"worker", core_worker},
+    {"poll", core_poll},
+    {"error", core_error},
+    {"error_kind", core_error_kind},
+    {"is_future", core_is_future},
+    {"is_terminal", core_is_terminal},
     {NULL, NULL},
 };
 

@@ -99,7 +99,7 @@ struct lp_executor {
 bool lp_task_abandon(lp_task *task);
 
 /* End a pending task without a worker; under the executor's lock. */
-void lp_task_settle_locked(lp_task *task, lp_phase phase);
+void lp_task_settle_locked(lp_task *task, lp_phase phase) LP_UNCHECKED;
 
 /* The outcome, the parcel and the number are free again. */
 void lp_task_free(lp_task *task);
