@@ -73,15 +73,10 @@ static void check_submitting(lpool_executor *executor)
 }
 
 /*
- * Under the thread sanitizer the thread of an interrupted task counts as
- * running to the end of the program, although it was joined: there the task
- * ends by itself.
+ * It takes memory, since the thread sanitizer holds signals back until a
+ * thread calls something of the system's: while true do end never does.
  */
-#ifdef __SANITIZE_THREAD__
-static const char endless[] = "for _ = 1, 1e8 do end error('ended')";
-#else
-static const char endless[] = "while true do end";
-#endif
+static const char endless[] = "while true do local _ = {} end";
 
 static void check_waiting(lpool_executor *executor)
 {
@@ -97,9 +92,7 @@ static void check_waiting(lpool_executor *executor)
     CHECK(lpool_wait_all(L, futures + 1, 2, -1) == LPOOL_OK);
     CHECK(lpool_wait_any(L, futures, 0, -1, &which) == LPOOL_EINVALID);
     CHECK(result(L, futures[1]) == 5 && result(L, futures[2]) == 6);
-#ifndef __SANITIZE_THREAD__
-    lpool_future_interrupt(futures[0]);
-#endif
+    CHECK(lpool_future_interrupt(futures[0]));
     CHECK(lpool_wait_all(L, futures, 1, -1) == LPOOL_OK);
     int count;
     CHECK(lpool_future_push(L, futures[0], &count) == LPOOL_EFAILED);
