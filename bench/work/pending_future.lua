@@ -3,12 +3,13 @@
 package.path = "bench/?.lua;" .. package.path
 local lpool = require "lpool"
 local memory = require "memory"
+local pools = require "pools"
 
 local FUTURES = 200000
 
 local function nothing() end
 
-local ex <close> = lpool.ThreadPoolExecutor { max_workers = 2 }
+local ex <close> = pools.new { max_workers = 2 }
 ex:broadcast(nothing)
 ex:submit(nothing):result()
 for _, f in ipairs(ex:broadcast(lpool.sleep, 2)) do
