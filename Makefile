@@ -206,6 +206,8 @@ build/bench/channels: bench/peers/channels.go
 bench-all: build bench-peers  ## measure it beside all peers found, and write docs/performance.md
 	@sh .ci/setup bench
 	$(BUILD)/lpool bench/run.lua --all --out build/bench/rows.jsonl $(BENCH_ARGS)
+	$(BUILD)/lpool bench/account.lua build/bench/account.jsonl
+	$(BUILD)/lpool bench/report.lua build/bench/rows.jsonl build/bench/account.jsonl
 
 lint:  ## check style: luacheck, clang-format, clang, clang-tidy
 	luacheck -q lua spec scripts bench

@@ -29,6 +29,13 @@ function processes.memory(pids, field)
   return sum / #pids
 end
 
+--- How many pages a process has touched for the first time.
+-- @tparam integer pid
+-- @treturn integer
+function processes.faults(pid)
+  return math.tointeger(contents(pid, "stat"):match("%) %S+" .. (" %S+"):rep(6) .. " (%d+)"))
+end
+
 --- The threads of a process, without its first one.
 -- @tparam integer pid
 -- @treturn {integer,...} their ids, which /proc takes like those of processes

@@ -112,9 +112,22 @@ local SERIES = {
   { "wait", "wait, each of so many", { 1e3, 1e4, 1e5, 1e6 } },
 }
 
+local ACCOUNT = {
+  { "submit: wall time", "submit_ns" },
+  { "submit in fresh memory: wall time", "first_submit_ns" },
+  { "result of a task that is done: wall time", "result_ns" },
+  { "the caller's processor time", "caller_cpu_ns" },
+  { "the workers' processor time", "worker_cpu_ns" },
+}
+
 local list = {}
 for _, kind in ipairs { "thread", "process" } do
   for _, row in ipairs(rows[kind]) do
+    row.kind = kind
+    list[#list + 1] = row
+  end
+  for _, part in ipairs(ACCOUNT) do
+    local row = span(part[1], "account", part[2], "ns", 0)
     row.kind = kind
     list[#list + 1] = row
   end

@@ -32,9 +32,9 @@ with pools.new() as first:
 # A list takes no longer than a range: what matters are the futures, or the
 # pickled chunks, which are the same for both.
 if pools.KIND == "thread":
-    rates = {"": rate(100_000)}
+    rates = {"": rate(50_000)}
 else:
-    rates = {"": max(rate(1_000_000, chunk) for chunk in CHUNKS), "_default": rate(10_000)}
+    rates = {"": max(rate(1_000_000, chunk) for chunk in CHUNKS), "_default": rate(5_000)}
 for suffix, value in rates.items():
     print("list_items_per_second" + suffix, value)
     print("range_items_per_second" + suffix, value)

@@ -111,17 +111,16 @@ function rows.compute()
 end
 
 function rows.pending_future()
-  local count = 200000
+  local count = 100000
   local work = uv.new_work(nothing, nothing)
-  uv.new_work(function() require("luv").sleep(2000) end, nothing):queue()
-  uv.new_work(function() require("luv").sleep(2000) end, nothing):queue()
+  uv.new_work(function() require("luv").sleep(1000) end, nothing):queue()
+  uv.new_work(function() require("luv").sleep(1000) end, nothing):queue()
   local before = memory.resident()
   for _ = 1, count do
     work:queue()
   end
   show("bytes", (memory.resident() - before) * 1024 / count)
-  io.stderr:close() -- libuv complains about what is left
-  os.exit(0, false)
+  uv.run()
 end
 
 function rows.sleepers()

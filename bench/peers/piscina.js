@@ -79,14 +79,14 @@ async function once(options) {
 
 const rows = {
   async tasks() {
-    show("tasks_per_second", await rate(open(2, manyEach), 40000, "nothing"));
-    show("tasks_per_second_default", await rate(new Piscina({ filename }), 40000, "nothing"));
+    show("tasks_per_second", await rate(open(2, manyEach), 20000, "nothing"));
+    show("tasks_per_second_default", await rate(new Piscina({ filename }), 20000, "nothing"));
   },
 
   // It has no map: a task for each item; at its best, chunks made by hand.
   async map() {
     const ITEMS = 1000000, CHUNK = 20000;
-    const byItem = await rate(open(2, manyEach), 40000, "increment", (i) => i);
+    const byItem = await rate(open(2, manyEach), 20000, "increment", (i) => i);
     const pool = open(2);
     await warmUp(pool);
     const numbers = Array.from({ length: ITEMS }, (_, i) => i + 1);
@@ -140,7 +140,7 @@ const rows = {
       await warmUp(pool);
       const start = now();
       await Promise.all(Array.from({ length: 8 }, (_, i) =>
-        pool.run(4000000 + i, { name: "compute" })));
+        pool.run(2000000 + i, { name: "compute" })));
       const time = now() - start;
       await pool.destroy();
       return time;

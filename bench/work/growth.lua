@@ -47,8 +47,8 @@ for _, x in ipairs { 1, 10, 100, 1000 } do
   pools.warm_up(ex)
   run_often(ex, 10000)
   local start = lpool.now()
-  run_often(ex, 100000)
-  show("workers", x, (lpool.now() - start) / 100000)
+  run_often(ex, 50000)
+  show("workers", x, (lpool.now() - start) / 50000)
 end
 
 local function pending(ex, futures, x)

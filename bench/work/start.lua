@@ -4,7 +4,7 @@
 --     lpool bench/work/start.lua <kind> <command that does nothing> <command>
 local lpool = require "lpool"
 
-local SECONDS = 0.4 -- for each
+local SECONDS = 0.25 -- for each
 local LOOP = "i=0; while [ $i -lt %d ]; do %s; i=$((i+1)); done >/dev/null"
 
 local function seconds(command, times)
