@@ -40,6 +40,7 @@ struct lpool {
 typedef struct lp_caller {
     lpool *pool;
     lua_State *main;
+    lp_codec *codec;             /* of that; found when it is needed */
     const lp_identity *identity; /* NULL if it is not a worker's state */
     lp_buffer buffer;            /* for parcels on their way */
     bool buffer_busy;            /* an encoder is at work, or died at it */

@@ -17,11 +17,27 @@
 /* The address is the key of the caller in the registry. */
 static const char caller_key, interruptible_key;
 
+/*
+ * The caller that this thread found last, since the registry is slow for
+ * what happens several times a task. Registries are told apart by address:
+ * one is used again only after its state and with it its caller has gone,
+ * which gone counts.
+ */
+typedef struct latest {
+    const void *registry;
+    lp_caller *caller;
+    unsigned gone;
+} latest;
+static _Thread_local latest latest_found
+    __attribute__((tls_model("initial-exec")));
+static atomic_uint gone;
+
 /* ---- attaching ---- */
 
 static int collect_caller(lua_State *L)
 {
     lp_caller *caller = lua_touserdata(L, 1);
+    atomic_fetch_add(&gone, 1);
     if (!caller->pool) return 0;
     lp_notice_close(&caller->notice, caller->pool);
     lp_mailbox_clear(&caller->mailbox);
@@ -34,10 +50,16 @@ static int collect_caller(lua_State *L)
 lp_caller *lp_caller_find(lua_State *L)
 {
     if (!L) return NULL;
+    latest *found = &latest_found;
+    const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
+    unsigned now = atomic_load_explicit(&gone, memory_order_relaxed);
+    if (found->registry == registry && found->gone == now) return found->caller;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
     lp_caller *caller = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return caller && caller->pool ? caller : NULL;
+    if (!caller || !caller->pool) return NULL;
+    *found = (latest){registry, caller, now};
+    return caller;
 }
 
 lp_caller *lp_caller_of(lua_State *L)
@@ -122,10 +144,11 @@ int lp_caller_encode(lua_State *L, lp_caller *caller,
                      const lp_executor *executor, int first, int count,
                      lp_role role, lp_buffer *out, lp_message_info *info)
 {
+    if (!caller->codec) caller->codec = lp_codec_of(L);
     caller->to_process = lp_executor_is_shared(executor);
     if (caller->to_process && __fpending(stdout) > 0)
         (void)fflush(stdout); /* the script's own affair */
-    int status = lp_encode(L, first, count, role, out, info);
+    int status = lp_encode(L, caller->codec, first, count, role, out, info);
     caller->to_process = false;
     return status;
 }
@@ -390,11 +413,12 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
     if (stop) atomic_store(&stop->parked, word);
     int status = LP_INTERRUPTED;
     /* From here on whoever interrupts changes the word first. */
-    if (!has_new_hook(caller) && !lp_stop_is_set(stop))
+    if (!has_new_hook(caller) && !lp_stop_is_set(stop) &&
+        !lp_stop_is_asked(stop))
         status = lp_park(word, expected, deadline);
     if (stop) atomic_store(&stop->parked, NULL);
     atomic_store(&caller->parked, NULL);
-    if (lp_stop_is_set(stop)) status = LP_INTERRUPTED;
+    if (lp_stop_is_set(stop) || lp_stop_is_asked(stop)) status = LP_INTERRUPTED;
     if (atomic_load(&caller->interrupted)) status = LP_INTERRUPTED;
     return status;
 }
@@ -408,7 +432,9 @@ int lp_caller_park_for(lp_caller *caller, const lp_task *task,
         return lp_caller_park(caller, word, expected, deadline);
     /* A worker waits: others may do what is queued meanwhile. */
     bool counts = task && task->executor == own && deadline == LP_NEVER;
-    lp_blocked blocked = {.task = counts ? task : NULL};
+    lp_blocked blocked = {.task = counts ? task : NULL,
+                          .worker = caller->identity->number,
+                          .waits_for = task ? task->serial : 0};
     int status = lp_executor_block(own, &blocked);
     if (status != LP_OK) return status;
     status = lp_caller_park(caller, word, expected, deadline);
@@ -442,10 +468,12 @@ static void cancel_pending(lp_executor *executor, void *unused)
 void lp_caller_interrupted(lua_State *L, lp_caller *caller)
 {
     bool ours = atomic_exchange(&caller->interrupted, 0) != 0;
+    if (caller->identity) lp_stack_show(L);
     if (ours) lp_host_each(&caller->pool->host, cancel_pending, NULL);
     /* A debug hook that was set meanwhile raises in here. */
     lua_Hook hook = lua_gethook(caller->main);
-    if (luaL_loadstring(L, "local _ = nil") == LUA_OK) lua_call(L, 0, 0);
+    if (luaL_loadbuffer(L, "local _", 7, "=(wait)") == LUA_OK)
+        lua_call(L, 0, 0);
     caller->harmless_hook = hook;
     if (ours) luaL_error(L, "interrupted!");
 }

@@ -39,7 +39,8 @@ static int encode_parcel(lua_State *L, int function, int list, lp_buffer *out)
     luaL_checkstack(L, (int)count, "initargs");
     for (lua_Integer i = 1; i <= count; i++)
         lua_rawgeti(L, list, i);
-    int status = lp_encode(L, first, (int)count + 1, LP_ROLE_CALL, out, NULL);
+    int status =
+        lp_encode(L, NULL, first, (int)count + 1, LP_ROLE_CALL, out, NULL);
     if (status == LP_UNSENDABLE) {
         lua_replace(L, first);
         lua_settop(L, first);

@@ -185,7 +185,7 @@ static void push_reason(lua_State *L, const lp_outcome_source *source,
 static void push_message(lua_State *L, lp_reader *reader)
 {
     int count;
-    if (lp_decode(L, reader, &count) != LP_OK) {
+    if (lp_decode(L, NULL, reader, &count) != LP_OK) {
         const char *text = lua_tostring(L, -1);
         push_text(L, "SerializationError", text ? text : "unreadable");
         lua_remove(L, -2);
@@ -204,7 +204,7 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
     if (phase > LP_LOST) phase = LP_LOST; /* what only a mad process writes */
     switch (phase) {
     case LP_FINISHED:
-        if (lp_decode(L, &reader, count) == LP_OK) return LP_OK;
+        if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
         push_text(L, "SerializationError", lua_tostring(L, -1));
         lua_remove(L, -2);
         lua_pushliteral(L, "stack traceback:\n\t(reading the results)");

@@ -14,11 +14,22 @@ static _Thread_local lp_stop *own __attribute__((tls_model("initial-exec")));
 /* The signal is let through to this thread, and stays so. */
 static _Thread_local bool open __attribute__((tls_model("initial-exec")));
 
+/* If the thread is parked, or about to: not for long. */
+static void poke(const lp_stop *stop)
+{
+    _Atomic uint32_t *parked = atomic_load(&stop->parked);
+    if (parked) atomic_fetch_add(parked, LP_STOP_POKE);
+}
+
 static void handle(int number)
 {
     lp_stop *stop = own;
     (void)number;
     if (!stop) return;
+    if (lp_stop_is_asked(stop) && stop->ask) {
+        stop->ask(stop);
+        poke(stop);
+    }
     uint64_t job = atomic_load(&stop->words->job);
     uint64_t wanted = atomic_load(&stop->words->wanted);
     if (wanted == 0 || (job & ~LP_JOB_STOPPED) != wanted) return;
@@ -27,8 +38,7 @@ static void handle(int number)
                                         job | LP_JOB_STOPPED))
         return; /* it was given up in this moment */
     stop->arm(stop->current);
-    _Atomic uint32_t *parked = atomic_load(&stop->parked);
-    if (parked) atomic_fetch_add(parked, LP_STOP_POKE);
+    poke(stop);
 }
 
 void lp_stop_install(void)

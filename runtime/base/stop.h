@@ -1,5 +1,5 @@
 /*
- * stop.h - ending what a worker runs, from outside.
+ * stop.h - ending what a worker runs, from outside, or seeing where it is.
  *
  * Whoever wants it writes the job's number where the worker's thread can see
  * it and sends that thread a signal. The handler looks whether that job is
@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A job's word has this bit once it is told to end. */
@@ -25,6 +26,7 @@
 typedef struct lp_job_words {
     _Atomic uint64_t job;    /* the number of what runs; 0: nothing */
     _Atomic uint64_t wanted; /* the number of what is to be stopped */
+    _Atomic uint64_t asked;  /* of what somebody wants to see the stack */
     _Atomic uint32_t cause;  /* why: an lp_cause */
 } lp_job_words;
 
@@ -33,6 +35,11 @@ typedef struct lp_stop {
     lp_job_words *words;
     void *volatile current; /* what runs: for arm */
     void (*arm)(void *current);
+    /* Have the stack of current shown soon, by a call of show. */
+    void (*ask)(struct lp_stop *stop);
+    void *asked; /* for ask */
+    void (*show)(void *shower, const char *text, size_t length);
+    void *shower;
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
 } lp_stop;
 
@@ -50,6 +57,16 @@ void lp_stop_install(void);
  * is let through from the first time on. Gives what they concerned before.
  */
 lp_stop *lp_stop_adopt(lp_stop *stop);
+
+/* Somebody wants to see the stack of the job that runs. */
+static inline bool lp_stop_is_asked(const lp_stop *stop)
+{
+    if (!stop || !stop->words) return false;
+    uint64_t asked =
+        atomic_load_explicit(&stop->words->asked, memory_order_relaxed);
+    return asked != 0 && asked == atomic_load_explicit(&stop->words->job,
+                                                       memory_order_relaxed);
+}
 
 /* The job that runs is to end. */
 static inline bool lp_stop_is_set(const lp_stop *stop)

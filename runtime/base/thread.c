@@ -48,6 +48,11 @@ int lp_thread_start(lp_thread *thread, void *(*body)(void *), void *argument)
     return failed ? LP_SYSTEM : LP_OK;
 }
 
+int lp_thread_number(void)
+{
+    return gettid();
+}
+
 void lp_thread_this(lp_thread *thread)
 {
     thread->id = pthread_self();

@@ -20,6 +20,9 @@ int lp_thread_start(lp_thread *thread, void *(*body)(void *), void *argument);
 /* The calling thread, only to be signalled. */
 void lp_thread_this(lp_thread *thread);
 
+/* The calling thread's number, as top -H and debuggers show it. */
+int lp_thread_number(void);
+
 /* Send a thread that was not joined yet a signal. */
 void lp_thread_signal(const lp_thread *thread, int signal);
 

@@ -388,6 +388,62 @@ static int executor_tostring(lua_State *L)
     return 1;
 }
 
+/* ---- looking ---- */
+
+static void set_count(lua_State *L, const char *name, uint64_t count)
+{
+    lua_pushinteger(L, (lua_Integer)count);
+    lua_setfield(L, -2, name);
+}
+
+static void set_seconds(lua_State *L, const char *name, int64_t nanoseconds)
+{
+    lua_pushnumber(L, (lua_Number)nanoseconds / 1e9);
+    lua_setfield(L, -2, name);
+}
+
+static void set_times(lua_State *L, const char *name, const lpool_times *times)
+{
+    lua_createtable(L, 0, 4);
+    set_seconds(L, "p50", times->p50);
+    set_seconds(L, "p90", times->p90);
+    set_seconds(L, "p99", times->p99);
+    set_seconds(L, "max", times->longest);
+    lua_setfield(L, -2, name);
+}
+
+/*** ex:stats() */
+static int executor_stats(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    lpool_stats stats = {.size = sizeof(stats)};
+    int status = lpool_executor_stats(executor, &stats);
+    if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
+    lua_createtable(L, 0, 12);
+    set_count(L, "submitted", stats.submitted);
+    set_count(L, "pending", stats.pending);
+    set_count(L, "running", stats.running);
+    set_count(L, "completed", stats.completed);
+    set_count(L, "failed", stats.failed);
+    set_count(L, "cancelled", stats.cancelled);
+    set_count(L, "lost", stats.lost);
+    set_count(L, "workers", stats.workers);
+    set_count(L, "idle", stats.idle);
+    set_count(L, "max_workers", stats.max_workers);
+    set_times(L, "run", &stats.run);
+    set_times(L, "wait", &stats.wait);
+    return 1;
+}
+
+/*** ex:dump() */
+static int executor_dump(lua_State *L)
+{
+    lpool_executor *executor = lp_check_executor(L, 1);
+    int status = lpool_executor_dump(L, executor);
+    if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
+    return 1;
+}
+
 static const luaL_Reg metamethods[] = {
     {"__gc", executor_gc},
     {"__close", executor_close},
@@ -401,6 +457,8 @@ static const luaL_Reg methods[] = {
     {"broadcast", executor_broadcast},
     {"terminate_workers", executor_terminate},
     {"kill_workers", executor_kill},
+    {"stats", executor_stats},
+    {"dump", executor_dump},
     {NULL, NULL},
 };
 

@@ -6,6 +6,7 @@
 #include "cli/chunk.h"
 
 #include "cli/sigint.h"
+#include "cli/sigquit.h"
 #include "lpool.h"
 
 #include <lauxlib.h>
@@ -64,10 +65,12 @@ static int call_with(lua_State *L, int arguments, int results,
     lua_pushcfunction(L, handler);
     lua_insert(L, base);
     lp_sigint_enter(L);
+    lp_sigquit_enter(L);
     int status = lua_pcall(L, arguments, results, base);
     if (status != LUA_OK && handler == describe_last_error &&
         lp_sigint_caused(L, -1))
         lp_sigint_exit();
+    lp_sigquit_leave();
     lp_sigint_leave();
     lua_remove(L, base);
     return status;

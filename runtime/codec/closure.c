@@ -10,6 +10,7 @@
 #include "codec/environment.h"
 #include "codec/factory.h"
 #include "codec/names.h"
+#include "codec/plain.h"
 #include "codec/prototype.h"
 
 #include <lauxlib.h>
@@ -109,6 +110,9 @@ static int encode_plain(lua_State *L, lp_encoder *E, int f,
     size_t start = E->out->length;
     int status = lp_encoder_put_tag32(E, LP_TAG_PLAIN, prototype->number);
 
+    if (status == LP_OK && prototype->global_count == 0)
+        lp_plain_sent(L, E->codec, E->base + LP_BASE_CONTEXT, f,
+                      prototype->number);
     if (status != LP_OK || prototype->global_count == 0) return status;
     if (depth >= E->limit) {
         E->out->bytes[start] = LP_TAG_PLAIN_LATER;
@@ -205,6 +209,7 @@ int lp_closure_decode(lua_State *L, lp_decoder *D, lp_tag tag, int depth)
         status = lp_factory_push_plain(L, D, library);
     }
     if (status != LP_OK) return status;
+    if (tag == LP_TAG_PLAIN) lp_plain_received(L, D->codec, library);
     if (tag == LP_TAG_CLOSURE) return decode_body(L, D, depth);
     if (tag == LP_TAG_PLAIN_GLOBALS) return lp_environment_decode(L, D, depth);
     if (tag != LP_TAG_PLAIN) lp_decode_put_off(L, D);

@@ -18,6 +18,13 @@ lp_codec *lp_context_push(lua_State *L)
     return lua_touserdata(L, -1);
 }
 
+lp_codec *lp_codec_of(lua_State *L)
+{
+    lp_codec *codec = lp_context_push(L);
+    lua_pop(L, 1);
+    return codec;
+}
+
 static int collect_context(lua_State *L)
 {
     lp_codec *codec = lua_touserdata(L, 1);
@@ -26,6 +33,8 @@ static int collect_context(lua_State *L)
     /* Lua does not finalize what was made while the state closed. */
     if (codec->anchored) lp_encoder_clear(codec->anchored);
     codec->spare = NULL;
+    codec->last_sent = NULL;
+    codec->last_received = 0;
     return 0;
 }
 
@@ -69,6 +78,7 @@ void lp_codec_open(lua_State *L, const lp_codec_config *config)
     lp_codec *codec = lua_newuserdatauv(L, sizeof(*codec), LP_SLOT_COUNT);
     memset(codec, 0, sizeof(*codec));
     codec->config = *config;
+    codec->last_received_at = LUA_NOREF;
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, collect_context);
     lua_setfield(L, -2, "__gc");

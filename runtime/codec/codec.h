@@ -47,6 +47,10 @@ typedef struct lp_codec_config {
  */
 void lp_codec_open(lua_State *L, const lp_codec_config *config);
 
+/* The codec of L, which lives as long as L; NULL if it has none. [-0, +0, -] */
+typedef struct lp_codec lp_codec;
+lp_codec *lp_codec_of(lua_State *L);
+
 /* What encoding says about the functions in a message. */
 typedef struct lp_message_info {
     bool assigns; /* some function in it assigns to its upvalues or to a
@@ -69,10 +73,10 @@ typedef enum lp_role {
  * "argument 2, field 'conn.co': a coroutine". LP_NOMEM: [-0, +0]. Whatever
  * goes wrong, raised or returned, out may hold a broken tail; length and
  * handle_count as they were before the call are still good.
- * info may be NULL.
+ * codec is L's; NULL: it is looked up, which takes a while. info may be NULL.
  */
-int lp_encode(lua_State *L, int first, int count, lp_role role, lp_buffer *out,
-              lp_message_info *info);
+int lp_encode(lua_State *L, lp_codec *codec, int first, int count, lp_role role,
+              lp_buffer *out, lp_message_info *info);
 
 /* Bytes being read: a cursor over memory that outlives the call. */
 typedef struct lp_reader {
@@ -86,9 +90,9 @@ typedef struct lp_reader {
  * Decode the next message and push its values. [-0, +count, e] on success:
  * 0, with the number of values in *count. [-0, +1, e] otherwise: LP_CORRUPT
  * or LP_FAILED (a module could not be required, __deserialize raised, ...)
- * and a string saying why.
+ * and a string saying why. codec as for lp_encode.
  */
-int lp_decode(lua_State *L, lp_reader *reader, int *count);
+int lp_decode(lua_State *L, lp_codec *codec, lp_reader *reader, int *count);
 
 /*
  * A name for the first value of the next message, without decoding it, as

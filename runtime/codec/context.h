@@ -27,11 +27,12 @@ typedef enum lp_slot {
     LP_SLOT_CLASSES,       /* metatable -> lp_class; weak keys */
     LP_SLOT_KEYS,          /* key of class -> metatable; weak values */
     LP_SLOT_PATHS,         /* the strings of the search paths last kept */
+    LP_SLOT_SENT_PLAIN,    /* the function last_sent */
     LP_SLOT_ENCODER,       /* the spare encoder */
     LP_SLOT_COUNT = LP_SLOT_ENCODER,
 } lp_slot;
 
-typedef struct lp_codec {
+struct lp_codec {
     lp_codec_config config;
     const void *globals;         /* the table of globals */
     struct lp_encoder *spare;    /* NULL while it is in use */
@@ -51,7 +52,16 @@ typedef struct lp_codec {
      * by value: modules, classes, the globals. A bit may be set in vain.
      */
     uint64_t marks[64];
-} lp_codec;
+
+    /*
+     * The last functions that crossed and neither capture nor use anything:
+     * most programs send the same one over and over. See plain.c.
+     */
+    const void *last_sent; /* anchored by LP_SLOT_SENT_PLAIN */
+    uint32_t last_sent_number;
+    uint32_t last_received; /* library number; 0: none */
+    int last_received_at;   /* reference in the registry */
+};
 
 /* Push the context of L. [-0, +1, -] NULL, and nil pushed, if it has none. */
 lp_codec *lp_context_push(lua_State *L);

@@ -184,14 +184,14 @@ static int read_paused(lua_State *L, lp_decoder *D, lp_codec *codec)
     return call.status;
 }
 
-int lp_decode(lua_State *L, lp_reader *reader, int *count)
+int lp_decode(lua_State *L, lp_codec *codec, lp_reader *reader, int *count)
 {
     lp_decoder D;
     int base = lua_gettop(L);
 
-    if (lp_plain_decode(L, reader, count)) return LP_OK;
+    if (lp_plain_decode(L, codec, reader, count)) return LP_OK;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    lp_codec *codec = lp_context_push(L);
+    codec = lp_context_push(L);
     if (!codec) return luaL_error(L, "this state has no codec");
 
     size_t left = (size_t)(reader->end - reader->at);

@@ -212,18 +212,18 @@ static int encode_call(lua_State *L, lp_encoder *E, const lp_row *row)
     return lp_message_finish(L, E, start);
 }
 
-int lp_encode(lua_State *L, int first, int count, lp_role role, lp_buffer *out,
-              lp_message_info *info)
+int lp_encode(lua_State *L, lp_codec *codec, int first, int count, lp_role role,
+              lp_buffer *out, lp_message_info *info)
 {
     const lp_row row = {first, count, role};
     int base = lua_gettop(L);
 
-    if (lp_plain_encode(L, first, count, out)) {
+    if (lp_plain_encode(L, codec, first, count, out)) {
         if (info) *info = (lp_message_info){0};
         return LP_OK;
     }
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    lp_codec *codec = lp_context_push(L);
+    codec = lp_context_push(L);
     if (!codec) return luaL_error(L, "this state has no codec");
     lp_encoder *E = take_encoder(L, codec, base + LP_BASE_CONTEXT);
     lua_settop(L, base + LP_BASE_TOP);

@@ -34,8 +34,18 @@ static uint8_t *put_integer(uint8_t *at, int64_t value)
     return put_number(at, LP_TAG_INT64, &value);
 }
 
+static uint8_t *put_function(lua_State *L, const lp_codec *codec, int index,
+                             uint8_t *at)
+{
+    if (!codec || lua_topointer(L, index) != codec->last_sent) return NULL;
+    *at = LP_TAG_PLAIN;
+    lp_format_put32(at + 1, codec->last_sent_number);
+    return at + 1 + sizeof(uint32_t);
+}
+
 /* Put the value at index; NULL if it is not plain. */
-static uint8_t *put_value(lua_State *L, int index, uint8_t *at)
+static uint8_t *put_value(lua_State *L, const lp_codec *codec, int index,
+                          uint8_t *at)
 {
     size_t length;
     const char *text;
@@ -59,19 +69,22 @@ static uint8_t *put_value(lua_State *L, int index, uint8_t *at)
         *at = (uint8_t)(LP_TAG_SHORT + length);
         memcpy(at + 1, text, length);
         return at + 1 + length;
+    case LUA_TFUNCTION:
+        return put_function(L, codec, index, at);
     default:
         return NULL;
     }
 }
 
-bool lp_plain_encode(lua_State *L, int first, int count, lp_buffer *out)
+bool lp_plain_encode(lua_State *L, const lp_codec *codec, int first, int count,
+                     lp_buffer *out)
 {
     if (count > MOST_VALUES || lp_buffer_reserve(out, ROOM) != LP_OK)
         return false;
     uint8_t *start = out->bytes + out->length;
     uint8_t *at = start + sizeof(lp_header);
     for (int i = 0; i < count; i++) {
-        at = put_value(L, first + i, at);
+        at = put_value(L, codec, first + i, at);
         if (!at) return false;
     }
     const lp_header header = {
@@ -85,7 +98,8 @@ bool lp_plain_encode(lua_State *L, int first, int count, lp_buffer *out)
 }
 
 /* Push the value at *at, which moves on; false if it is not plain. */
-static bool push_value(lua_State *L, const uint8_t **at, const uint8_t *end)
+static bool push_value(lua_State *L, const lp_codec *codec, const uint8_t **at,
+                       const uint8_t *end)
 {
     uint8_t tag = *(*at)++;
     size_t left = (size_t)(end - *at);
@@ -116,13 +130,19 @@ static bool push_value(lua_State *L, const uint8_t **at, const uint8_t *end)
         memcpy(&value, *at, sizeof(value));
         lua_pushnumber(L, value);
         *at += sizeof(value);
+    } else if (tag == LP_TAG_PLAIN && left >= 4 && codec) {
+        uint32_t number = lp_format_get32(*at);
+        if (number == 0 || number != codec->last_received) return false;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, codec->last_received_at);
+        *at += sizeof(number);
     } else {
         return false;
     }
     return true;
 }
 
-bool lp_plain_decode(lua_State *L, lp_reader *reader, int *count)
+bool lp_plain_decode(lua_State *L, const lp_codec *codec, lp_reader *reader,
+                     int *count)
 {
     lp_header header;
     size_t left = (size_t)(reader->end - reader->at);
@@ -139,7 +159,7 @@ bool lp_plain_decode(lua_State *L, lp_reader *reader, int *count)
     int base = lua_gettop(L);
     luaL_checkstack(L, MOST_VALUES + 1, NULL);
     for (uint32_t i = 0; i < header.count; i++) {
-        if (at == end || !push_value(L, &at, end)) {
+        if (at == end || !push_value(L, codec, &at, end)) {
             lua_settop(L, base);
             return false;
         }
@@ -151,4 +171,27 @@ bool lp_plain_decode(lua_State *L, lp_reader *reader, int *count)
     reader->at = end;
     *count = (int)header.count;
     return true;
+}
+
+void lp_plain_sent(lua_State *L, lp_codec *codec, int context, int index,
+                   uint32_t number)
+{
+    codec->last_sent = lua_topointer(L, index);
+    codec->last_sent_number = number;
+    /* Alive, its address is no other function's. */
+    lua_pushvalue(L, index);
+    (void)lua_setiuservalue(L, context, LP_SLOT_SENT_PLAIN);
+}
+
+void lp_plain_received(lua_State *L, lp_codec *codec, uint32_t number)
+{
+    if (codec->last_received == number || codec->closed) return;
+    codec->last_received = 0;
+    lua_pushvalue(L, -1);
+    if (codec->last_received_at == LUA_NOREF) {
+        codec->last_received_at = luaL_ref(L, LUA_REGISTRYINDEX);
+    } else {
+        lua_rawseti(L, LUA_REGISTRYINDEX, codec->last_received_at);
+    }
+    codec->last_received = number;
 }

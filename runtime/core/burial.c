@@ -136,6 +136,19 @@ static lp_reason reason_locked(const burial *work, uint64_t job) UNDER_LOCK
     return reason;
 }
 
+/* For the statistics: what was under way ended for this reason. */
+static void count_loss_locked(lp_executor *executor, uint32_t cause,
+                              uint64_t count) LP_HOLDS(&executor->lock)
+{
+    if (cause == LP_CAUSE_LOST) {
+        executor->lost += count;
+    } else if (cause == LP_CAUSE_INTERRUPT) {
+        executor->cancelled += count;
+    } else {
+        executor->failed += count;
+    }
+}
+
 /* The dead was running it, and it may be run again. */
 static bool retry_locked(const burial *work, lp_task *task) UNDER_LOCK
 {
@@ -149,6 +162,7 @@ static bool retry_locked(const burial *work, lp_task *task) UNDER_LOCK
         return false;
     slot->retries -= used + 1;
     if (work->counted) executor->accepted++; /* it will end once more */
+    cell->at.submitted_at = 0;
     /* Pending again, with the flags of who waits. */
     while (!atomic_compare_exchange_weak(
         &cell->state, &state, (state & ~LP_PHASE) | LP_PENDING | LP_QUEUED))
@@ -181,6 +195,7 @@ static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
     }
     cell->finished_at = lp_clock_now();
     if (!work->counted) executor->settled++;
+    count_loss_locked(executor, reason.cause, 1);
     lp_control_complete(&executor->control, task->number,
                         reason.cause == LP_CAUSE_INTERRUPT ? LP_CANCELLED
                                                            : LP_LOST);
@@ -370,6 +385,7 @@ static void lose_items_locked(const burial *work, uint32_t number,
     lp_arena *parcels = executor->control.parcels;
     lp_place place;
     executor->settled += count;
+    count_loss_locked(executor, reason.cause, count);
     if (lp_arena_alloc(parcels, sizeof(lp_piece) + count * each, &place) !=
         LP_OK) {
         lp_executor_account_locked(executor, number, first, count);
@@ -406,7 +422,7 @@ static void leave_items_locked(const burial *work, uint64_t items) UNDER_LOCK
         items = 0;
     } else if (executor->mode == LP_MODE_STOP) {
         uint32_t number = lp_claim_group(items);
-        executor->settled += end - first;
+        lp_executor_settle_locked(executor, LP_CANCELLED, end - first);
         lp_executor_account_locked(executor, number, first, end - first);
         lp_group_announce(lp_executor_group(executor, number),
                           executor->control.bell);
@@ -526,6 +542,8 @@ static void reset_record(lp_record *record)
     atomic_store(&record->piece_group, 0);
     atomic_store(&record->job.job, 0);
     atomic_store(&record->job.wanted, 0);
+    atomic_store(&record->job.asked, 0);
+    atomic_store(&record->shown, 0); /* the block goes with its arena */
     atomic_store(&record->deadline, 0);
     atomic_store(&record->attempts, 0);
 }

@@ -8,7 +8,7 @@
  *
  * and one that all write, with atomics and nothing else,
  *
- *      words | rings, cells, groups, records ...
+ *      words | rings, cells, groups, records, tallies ...
  */
 #include "base/alloc.h"
 #include "base/status.h"
@@ -69,6 +69,7 @@ static void place_parts(lp_control *control, lp_memory_files *files)
         lp_table_init(&control->cells, sizeof(lp_cell));
         lp_table_init(&control->groups, sizeof(lp_group));
         lp_table_init(&control->records, sizeof(lp_record));
+        lp_table_init(&control->tallies, sizeof(lp_tally));
         return;
     }
     lp_shm *host = &files->host, *words = &files->words;
@@ -78,6 +79,8 @@ static void place_parts(lp_control *control, lp_memory_files *files)
     lp_table_share(&control->groups, sizeof(lp_group), words, &layout->groups);
     lp_table_share(&control->records, sizeof(lp_record), words,
                    &layout->records);
+    lp_table_share(&control->tallies, sizeof(lp_tally), words,
+                   &layout->tallies);
 }
 
 int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell)
@@ -113,6 +116,7 @@ int lp_control_attach(lp_control *control, lp_memory_files *files,
 void lp_control_clear(lp_control *control, lp_memory_files *files)
 {
     if (!control->layout) return;
+    lp_table_clear(&control->tallies);
     lp_table_clear(&control->records);
     lp_table_clear(&control->groups);
     lp_table_clear(&control->cells);

@@ -161,6 +161,8 @@ typedef struct lp_blocked {
     lp_list in_executor;
     /* What it waits for without a limit, of the same executor; or NULL. */
     const lp_task *task;
+    uint32_t worker;    /* its number, for people */
+    uint32_t waits_for; /* the number of a task of any executor; 0: no task */
 } lp_blocked;
 
 /*

@@ -6,6 +6,7 @@
  * the first to go, the group waits in the list of orphans.
  */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "core/executor_private.h"
 
@@ -396,6 +397,7 @@ int lp_executor_queue_group(lp_executor *executor, uint32_t number,
     }
     if (status == LP_OK) {
         atomic_store(&load->count, count);
+        load->queued_at = lp_clock_now();
         lp_executor_limit_locked(executor, load->timeout);
         atomic_fetch_or(&group->state, LP_QUEUED);
         atomic_store(&group->claimed, 0); /* from now on it can be claimed */
@@ -428,7 +430,7 @@ static void cancel_group_locked(lp_executor *executor, uint32_t number)
     uint32_t count = atomic_load(&lp_executor_load(executor, number)->count);
     uint32_t unclaimed = lp_group_cancel(group, count, &first);
     if (unclaimed == 0) return;
-    executor->settled += unclaimed;
+    lp_executor_settle_locked(executor, LP_CANCELLED, unclaimed);
     lp_executor_account_locked(executor, number, first, unclaimed);
     lp_group_announce(group, executor->control.bell);
 }

@@ -61,9 +61,12 @@ struct lp_executor {
     uint32_t free_group_count;
     uint32_t free_group_room;
     uint32_t live_groups;
-    uint32_t orphan;   /* groups to free when done: number + 1 */
-    uint64_t accepted; /* tasks and items */
-    uint64_t settled;  /* of these, ended without a worker */
+    uint32_t orphan;    /* groups to free when done: number + 1 */
+    uint64_t accepted;  /* tasks and items */
+    uint64_t settled;   /* of these, ended without a worker */
+    uint64_t cancelled; /* by the host; the rest is in the tallies */
+    uint64_t failed;    /* since the executor broke, or by a time limit */
+    uint64_t lost;      /* with their workers */
     /* For a limit of pending tasks; without workers' claims: */
     uint32_t max_queue; /* 0: none; immutable */
     uint32_t room;      /* this many more are known to fit */
@@ -160,6 +163,17 @@ void lp_executor_damage_locked(lp_executor *executor, uint32_t number)
 /* Count items of a group that ended without a piece. */
 void lp_executor_account_locked(lp_executor *executor, uint32_t number,
                                 uint32_t first, uint32_t count)
+    LP_HOLDS(&executor->lock);
+
+/*
+ * So many tasks or items ended without a worker: as cancelled, or as failed,
+ * since the executor broke.
+ */
+void lp_executor_settle_locked(lp_executor *executor, lp_phase phase,
+                               uint64_t count) LP_HOLDS(&executor->lock);
+
+/* Tasks and items that were accepted and have not ended. */
+uint64_t lp_executor_outstanding_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock);
 
 /* One task more is pending, whether there is room or not. */

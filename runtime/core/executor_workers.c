@@ -8,9 +8,7 @@
 #include "base/status.h"
 #include "core/executor_private.h"
 
-/* Tasks and items that were accepted and have not ended. */
-static uint64_t outstanding_locked(lp_executor *executor)
-    LP_HOLDS(&executor->lock)
+uint64_t lp_executor_outstanding_locked(lp_executor *executor)
 {
     lp_control *control = &executor->control;
     uint64_t left = executor->accepted - executor->settled;
@@ -26,7 +24,7 @@ static uint64_t outstanding_locked(lp_executor *executor)
 
 bool lp_executor_is_busy_locked(lp_executor *executor)
 {
-    return outstanding_locked(executor) > 0;
+    return lp_executor_outstanding_locked(executor) > 0;
 }
 
 int lp_executor_start_locked(lp_executor *executor, uint32_t number)
@@ -34,12 +32,18 @@ int lp_executor_start_locked(lp_executor *executor, uint32_t number)
     lp_control *control = &executor->control;
     while (number >= control->records.count) {
         uint32_t made;
+        /* The tallies first: whoever finds a record finds its tally. */
+        if (control->tallies.count == control->records.count &&
+            lp_table_add(&control->tallies, &made) != LP_OK)
+            return LP_NOMEM;
         if (lp_table_add(&control->records, &made) != LP_OK) return LP_NOMEM;
     }
     int status = lp_executor_use_arena_locked(executor, number);
     if (status != LP_OK) return status;
     if (number >= atomic_load(&control->layout->workers))
         atomic_store(&control->layout->workers, number + 1);
+    lp_record *record = lp_table_at(&control->records, number);
+    atomic_store(&record->since, 0);
     executor->alive[number] = 1;
     executor->live++;
     status = executor->kind->start(executor->self, number);
@@ -110,7 +114,8 @@ int lp_executor_start_needed_locked(lp_executor *executor, bool some)
 {
     while (lp_executor_may_grow_locked(executor)) {
         bool none = some && executor->live == 0;
-        if (!none && outstanding_locked(executor) <= executor->live) break;
+        if (!none && lp_executor_outstanding_locked(executor) <= executor->live)
+            break;
         int status = start_next_locked(executor);
         /* Fewer workers than one would like do the work, only slower. */
         if (status != LP_OK) return executor->live > 0 ? LP_OK : status;

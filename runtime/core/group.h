@@ -55,17 +55,22 @@ typedef struct lp_group {
     _Atomic uint64_t pieces; /* lp_address of the newest */
 } lp_group;
 
-/* The part that the host writes, before the group is queued. */
+/*
+ * The part that the host writes, before the group is queued. The atomic
+ * fields may be read by a worker that has just lost its last items to a
+ * thief, while the number is used again.
+ */
 typedef struct lp_load {
     _Atomic uint32_t count; /* items */
     _Atomic uint32_t
-        chunk;           /* items a claim as the caller wishes; 0: measured */
+        chunk; /* items a claim as the caller wishes; 0: measured */
+    _Atomic uint32_t generation; /* how often the number has been used */
+    _Atomic int64_t timeout;     /* nanoseconds for each item; 0: none */
     uint64_t serial;     /* of the map, so that its function is decoded once */
-    uint32_t generation; /* how often the number has been used */
     uint32_t form;       /* of the items */
     uint32_t assigns;    /* decode the function anew for each item */
-    int64_t timeout;     /* nanoseconds for each item; 0: none */
     uint32_t retries;    /* of each item */
+    int64_t queued_at;   /* clock, nanoseconds */
     lp_handles *handles; /* of head and items; owned; NULL if there are none */
     /*
      * In the host's arena, one block: where every LP_GROUP_STRIDE-th item

@@ -89,6 +89,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     cell->arena = 0;
     cell->pid = 0;
     cell->finished_at = 0;
+    cell->at.submitted_at = 0;
     /* Not pending before it is queued, so that nobody settles it. */
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
     executor->live_tasks++;
@@ -189,7 +190,7 @@ bool lp_task_cancel(lp_task *task)
         return (before & LP_PHASE) == LP_CANCELLED;
     lp_executor *executor = task->executor;
     lp_lock_enter(&executor->lock);
-    executor->settled++;
+    lp_executor_settle_locked(executor, LP_CANCELLED, 1);
     executor->tasks_settled++;
     lp_lock_leave(&executor->lock);
     lp_control_make_room(&executor->control);
@@ -201,7 +202,7 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase)
 {
     uint32_t before;
     if (!lp_cell_settle(lp_task_cell(task), phase, &before)) return;
-    task->executor->settled++;
+    lp_executor_settle_locked(task->executor, phase, 1);
     task->executor->tasks_settled++;
     lp_control_make_room(&task->executor->control);
     tell_settled(task, before);

@@ -75,6 +75,7 @@ typedef struct lp_cell {
     uint16_t arena;        /* that has the outcome, if it is not here */
     int32_t pid;           /* of the worker; 0: the host's */
     union {
+        int64_t submitted_at; /* before there is an outcome; 0: not noted */
         lp_place outcome;
         uint8_t bytes[LP_CELL_INLINE];
     } at;

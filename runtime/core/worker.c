@@ -50,6 +50,7 @@ void lp_worker_init(lp_worker *worker, lp_control *control, uint32_t number)
     worker->control = control;
     worker->number = number;
     worker->record = lp_table_at(&control->records, number);
+    worker->tally = lp_table_at(&control->tallies, number);
     worker->limited = control->layout->limited != 0;
     worker->left = UINT64_MAX;
     worker->average = TINY_NANOSECONDS;
@@ -178,6 +179,61 @@ static void stop_outcome(const lp_worker *worker, lp_reason *reason,
     outcome->length = sizeof(*reason);
 }
 
+/* It is about to begin something, or has nothing to do. */
+static void note_time(lp_worker *worker)
+{
+    atomic_store_explicit(&worker->record->since, worker->now,
+                          memory_order_relaxed);
+}
+
+/* The same, and the clock is to be read for it. */
+static void look_at_clock(lp_worker *worker)
+{
+    worker->now = lp_clock_now();
+    note_time(worker);
+}
+
+void lp_worker_show(void *self, const char *text, size_t length)
+{
+    lp_worker *worker = self;
+    lp_place place;
+    if (lp_arena_alloc(worker->outcomes, length + 1, &place) != LP_OK) return;
+    char *copy = lp_arena_at(worker->outcomes, place);
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    lp_place before = atomic_exchange(&worker->record->shown, place);
+    if (before) lp_arena_drop(worker->outcomes, before);
+    lp_bell_ring(worker->control->bell);
+}
+
+/* The claimed task begins now: how long has it waited? */
+static void note_begin(lp_worker *worker, const lp_cell *cell)
+{
+    int64_t submitted = cell->at.submitted_at;
+    note_time(worker);
+    if (submitted == 0) return;
+    int64_t waited = worker->now - submitted;
+    lp_times_add(&worker->tally->waits, waited > 0 ? waited : 0, 1);
+}
+
+/* It has ended. */
+static void note_end(lp_worker *worker, lp_phase phase)
+{
+    int64_t now = lp_clock_now();
+    int64_t took = now - worker->now;
+    worker->average = worker->average / 2 + (uint64_t)took / 2;
+    worker->now = now;
+    lp_times_add(&worker->tally->runs, took, 1);
+    if (phase == LP_CANCELLED) {
+        lp_tally_add(&worker->tally->cancelled, 1);
+    } else if (phase != LP_FINISHED) {
+        lp_tally_add(&worker->tally->failed, 1);
+    }
+    note_time(worker);
+    lp_worker_count_ended(worker, 1);
+    if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
+}
+
 /* Execute, again if that fails and may be tried again. */
 static lp_job_end execute(lp_worker *worker, const lp_slot *slot,
                           const lp_job *job, lp_reason *reason,
@@ -217,19 +273,15 @@ static void run_task(lp_worker *worker, uint32_t number)
         job.bytes = lp_arena_at(control->parcels, slot->at.parcel);
 
     lp_worker_point(worker, "claimed");
+    note_begin(worker, cell);
     if (execute(worker, slot, &job, &reason, &outcome) == LP_JOB_ABANDONED)
         return;
     lp_worker_point(worker, "executed");
     lp_phase phase = store_outcome(worker, cell, &outcome);
     lp_worker_point(worker, "stored");
 
-    int64_t now = lp_clock_now();
-    uint64_t took = (uint64_t)(now - worker->now);
-    worker->average = worker->average / 2 + took / 2;
-    worker->now = now;
-    cell->finished_at = now;
-    lp_worker_count_ended(worker, 1);
-    if (worker->left != UINT64_MAX && worker->left > 0) worker->left--;
+    note_end(worker, phase);
+    cell->finished_at = worker->now;
     /* Whoever sees it done can see that it may still have to be posted. */
     atomic_store_explicit(&record->completing, 1, memory_order_relaxed);
     lp_worker_point(worker, "completing");
@@ -492,7 +544,7 @@ static bool serve(lp_worker *worker)
 
 void lp_worker_run_queued(lp_worker *worker)
 {
-    worker->now = lp_clock_now();
+    look_at_clock(worker);
     while (serve(worker))
         continue;
 }
@@ -505,7 +557,7 @@ static uint64_t tasks_ended(const lp_worker *worker)
 lp_end lp_worker_run(lp_worker *worker)
 {
     lp_control *control = worker->control;
-    worker->now = lp_clock_now();
+    look_at_clock(worker);
     uint64_t ended = 0; /* when it last slept */
     unsigned naps = 0;
     for (;;) {

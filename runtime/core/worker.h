@@ -17,6 +17,7 @@
 #include "core/idle.h"
 #include "core/levels.h"
 #include "core/table.h"
+#include "core/tally.h"
 #include "core/task.h"
 
 /* Tasks taken at a time at most. */
@@ -58,9 +59,13 @@ typedef struct lp_record {
     _Atomic uint32_t hoards;     /* counted among those who hoard */
     _Atomic uint32_t stage;      /* lp_stage */
     _Atomic int32_t pid;         /* of the worker's process; 0: the host's */
+    _Atomic int32_t thread;      /* as the kernel numbers it; 0: unknown */
     lp_job_words job;          /* what it runs, for whoever wants it stopped */
     _Atomic uint32_t attempts; /* runs of the job that failed */
     _Atomic int64_t deadline;  /* of the job; 0: none */
+    _Atomic int64_t since;     /* the clock when that began, or all ended */
+    /* Its stack as text, since somebody asked: a place of its arena. */
+    _Atomic uint64_t shown;
     /* The piece in the making: its group + 1 (0: none), its items. */
     _Atomic uint32_t piece_group;
     _Atomic uint32_t piece_generation; /* of that group */
@@ -84,7 +89,7 @@ typedef struct lp_layout {
     uint32_t limited;         /* pending tasks are; immutable */
     uint64_t setup;           /* the kind's: a place of the host's arena */
     uint64_t setup_length;
-    lp_chunk_places slots, loads, cells, groups, records;
+    lp_chunk_places slots, loads, cells, groups, records, tallies;
     lp_levels_layout levels;
 } lp_layout;
 
@@ -110,6 +115,7 @@ typedef struct lp_control {
     lp_table cells;
     lp_table groups;
     lp_table records;
+    lp_table tallies; /* one for each record */
 } lp_control;
 
 /* The memory of an executor whose workers are processes; see control.c. */
@@ -155,7 +161,9 @@ typedef struct lp_items_outcome {
     const uint8_t *bytes;
     size_t length;
     lp_form form;
-    lp_place place; /* of the bytes, behind an lp_piece, given; 0: elsewhere */
+    lp_place place;  /* of the bytes, behind an lp_piece, given; 0: elsewhere */
+    uint32_t failed; /* of the items */
+    uint32_t cancelled; /* the same */
 } lp_items_outcome;
 
 typedef struct lp_worker_kind {
@@ -178,6 +186,7 @@ typedef struct lp_worker_kind {
 typedef struct lp_worker {
     lp_control *control;
     lp_record *record;
+    lp_tally *tally;
     lp_arena *outcomes;
     uint32_t arena; /* the number by which the host knows that arena */
     uint32_t number;
@@ -189,7 +198,7 @@ typedef struct lp_worker {
     void *self;       /* the kind's */
     uint64_t left;    /* tasks until it retires; UINT64_MAX: never */
     uint64_t average; /* nanoseconds a task, lately */
-    int64_t now;      /* the clock when the last task ended */
+    int64_t now;      /* the clock when the last task ended, or it woke */
     uint64_t jobs;    /* of items, so far */
     bool abandoned;   /* somebody else has ended its job, and taken its place */
 } lp_worker;
@@ -217,6 +226,12 @@ typedef enum lp_job_end {
     LP_JOB_WAS_STOPPED,
     LP_JOB_ABANDONED, /* by the host: nothing of the record is ours any more */
 } lp_job_end;
+
+/*
+ * Give the host a text that it has asked for: what the worker's own thread
+ * runs. A text of before that nobody took is dropped.
+ */
+void lp_worker_show(void *worker, const char *text, size_t length);
 
 /* Between these two a job can be stopped; for worker.c and worker_items.c. */
 void lp_worker_begin_job(lp_worker *worker, uint64_t job, int64_t timeout);

@@ -71,6 +71,7 @@ static void post_piece(lp_worker *worker, lp_group *group, lp_place place)
 /* Items of a piece for which there is no memory: they are gone. */
 static void lose_piece(lp_worker *worker, lp_group *group, uint32_t count)
 {
+    lp_tally_add(&worker->tally->failed, count);
     lp_worker_count_ended(worker, count);
     atomic_fetch_add(&group->gone, count);
     lp_group_announce(group, worker->control->bell);
@@ -78,11 +79,12 @@ static void lose_piece(lp_worker *worker, lp_group *group, uint32_t count)
                           memory_order_release);
 }
 
-/* Hand in what was made of count items from first on. */
+/* Hand in what was made of count items from first on, in so long. */
 static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
-                          uint32_t count)
+                          uint32_t count, int64_t spent)
 {
     lp_items_outcome outcome = {.form = LP_FORM_NOTHING};
+    lp_times_add(&worker->tally->runs, spent / count, count);
     worker->kind->end_items(worker->self, &outcome);
     lp_place place = outcome.place;
     size_t size = sizeof(lp_piece) + outcome.length;
@@ -92,6 +94,8 @@ static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
         return;
     }
     lp_piece *piece = lp_arena_at(worker->outcomes, place);
+    lp_tally_add(&worker->tally->failed, outcome.failed);
+    lp_tally_add(&worker->tally->cancelled, outcome.cancelled);
     piece->first = first;
     piece->count = count;
     piece->form = outcome.form;
@@ -113,6 +117,7 @@ static void hand_in_nothing(lp_worker *worker, lp_group *group, uint32_t first,
     lp_piece *piece = lp_arena_at(worker->outcomes, place);
     *piece =
         (lp_piece){.first = first, .count = count, .form = LP_FORM_NOTHING};
+    lp_tally_add(&worker->tally->cancelled, count);
     post_piece(worker, group, place);
 }
 
@@ -141,8 +146,10 @@ static void announce_piece(lp_worker *worker, uint32_t group)
     atomic_store_explicit(&record->progress.done, 0, memory_order_relaxed);
     atomic_store_explicit(&record->progress.results, 0, memory_order_relaxed);
     const lp_load *load = lp_table_at(&worker->control->loads, group);
-    atomic_store_explicit(&record->piece_generation, load->generation,
-                          memory_order_relaxed);
+    atomic_store_explicit(
+        &record->piece_generation,
+        atomic_load_explicit(&load->generation, memory_order_relaxed),
+        memory_order_relaxed);
     atomic_store_explicit(&record->piece_first, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_end, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_group, group + 1,
@@ -162,15 +169,17 @@ static void run_items(lp_worker *worker)
 
     for (;;) {
         if (piece_count == 0) announce_piece(worker, number);
+        int64_t timeout =
+            atomic_load_explicit(&load->timeout, memory_order_relaxed);
         /* Those with a limit are watched one by one. */
-        uint32_t want = load->timeout > 0
-                            ? 1
-                            : step_size(group, piece_count, now - started);
+        uint32_t want =
+            timeout > 0 ? 1 : step_size(group, piece_count, now - started);
         count = next_items(worker, want, &first);
         if (count == 0) break;
         if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
             if (piece_count > 0)
-                hand_in_piece(worker, group, piece_first, piece_count);
+                hand_in_piece(worker, group, piece_first, piece_count,
+                              now - started);
             piece_count = 0;
             hand_in_nothing(worker, group, first, count);
             continue;
@@ -179,30 +188,37 @@ static void run_items(lp_worker *worker)
             /* Only now: a group without items of ours may be gone. */
             lp_group_items(load, control->parcels, &job);
             piece_first = first;
+            lp_times_add(&worker->tally->waits, now - load->queued_at, count);
             worker->kind->begin_items(worker->self, &job, first,
                                       worker->mortal ? &worker->record->progress
                                                      : NULL);
         }
         uint64_t number_of_job = LP_JOB_ITEMS + ++worker->jobs;
-        lp_worker_begin_job(worker, number_of_job, load->timeout);
+        atomic_store_explicit(&worker->record->since, now,
+                              memory_order_relaxed);
+        lp_worker_begin_job(worker, number_of_job, timeout);
         worker->kind->run_items(worker->self, count);
-        if (lp_worker_end_job(worker, number_of_job, load->timeout) ==
+        if (lp_worker_end_job(worker, number_of_job, timeout) ==
             LP_JOB_ABANDONED)
             return;
         piece_count += count;
         now = lp_clock_now();
         set_cost(group, now - started, piece_count);
-        if (now - started > PIECE_NANOSECONDS || load->timeout > 0) {
-            hand_in_piece(worker, group, piece_first, piece_count);
+        if (now - started > PIECE_NANOSECONDS || timeout > 0) {
+            hand_in_piece(worker, group, piece_first, piece_count,
+                          now - started);
             piece_count = 0;
             started = now;
         }
     }
-    if (piece_count > 0) hand_in_piece(worker, group, piece_first, piece_count);
+    if (piece_count > 0)
+        hand_in_piece(worker, group, piece_first, piece_count, now - started);
     atomic_store_explicit(&worker->record->piece_group, 0,
                           memory_order_release);
     atomic_store(&worker->record->items, 0);
     worker->now = lp_clock_now();
+    atomic_store_explicit(&worker->record->since, worker->now,
+                          memory_order_relaxed);
 }
 
 /* These items become the worker's own; run them. */

@@ -263,6 +263,59 @@ LPOOL_API const char *lpool_executor_broken(lpool_executor *executor);
 LPOOL_API void lpool_executor_shutdown(lpool_executor *executor,
                                        unsigned flags);
 
+/* Nanoseconds; percentiles are right to about a tenth, longest is exact. */
+typedef struct lpool_times {
+    int64_t p50;
+    int64_t p90;
+    int64_t p99;
+    int64_t longest;
+} lpool_times;
+
+/*
+ * What an executor has done so far. Tasks and items of maps alike; submitted
+ * is the sum of the six that follow it. What moves on during the look is
+ * counted as before or as after.
+ */
+typedef struct lpool_stats {
+    size_t size; /* sizeof(lpool_stats) */
+    uint64_t submitted;
+    uint64_t pending;
+    uint64_t running;
+    uint64_t completed; /* with results */
+    uint64_t failed;    /* by an error or a limit, or since the pool broke */
+    uint64_t cancelled;
+    uint64_t lost;    /* with the process that ran them */
+    unsigned workers; /* that live now */
+    unsigned idle;    /* of these, without work */
+    unsigned max_workers;
+    lpool_times run;  /* from start to end; all zeroes before the first */
+    lpool_times wait; /* from submit to start; past 1,024 tasks a sample */
+} lpool_stats;
+
+/*
+ * Fill in stats, whose size is set. 0; LPOOL_EINVALID for a null pointer;
+ * LPOOL_EVERSION if the size is not that of this library.
+ */
+LPOOL_API int lpool_executor_stats(lpool_executor *executor,
+                                   lpool_stats *stats);
+
+/*
+ * Push a text for people: what each worker is doing, for how long, the task's
+ * label and where it was submitted, and its Lua stack where it can be had;
+ * then the tasks that come next. Takes up to 100 ms: a worker is asked for
+ * its stack, and one that is inside a long C function does not answer. 0:
+ * [-0, +1, e]; LPOOL_ENOMEM, LPOOL_EINVALID: [-0, +0, e].
+ */
+LPOOL_API int lpool_executor_dump(lua_State *L, lpool_executor *executor);
+
+/*
+ * The same of all executors of a host, to its log: for a signal, or a thread
+ * that watches. Without serial ones, which run in the thread that submits.
+ * Any thread but a worker's, and no signal handler. 0, LPOOL_ENOMEM,
+ * LPOOL_EINVALID.
+ */
+LPOOL_API int lpool_dump(lpool *host);
+
 /*
  * Wait until a closed executor's workers have ended. 0, LPOOL_ETIMEOUT,
  * LPOOL_EINTERRUPTED; LPOOL_EINVALID if L is one of its workers. [-0, +0, e]

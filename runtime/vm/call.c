@@ -23,13 +23,13 @@ int lp_call_body(lua_State *L)
     call *work = lua_touserdata(L, 1);
     lp_state *state = work->state;
     int count;
-    int status = lp_decode(L, &work->reader, &count);
+    int status = lp_decode(L, work->state->codec, &work->reader, &count);
     if (status != LP_OK) return give_up(work, LP_CAUSE_UNREADABLE);
 
     lua_call(L, count - 1, LUA_MULTRET);
     if (state->exited) return luaL_error(L, "os.exit was called");
-    status = lp_encode(L, 2, lua_gettop(L) - 1, LP_ROLE_RESULTS, &state->buffer,
-                       NULL);
+    status = lp_encode(L, work->state->codec, 2, lua_gettop(L) - 1,
+                       LP_ROLE_RESULTS, &state->buffer, NULL);
     if (status == LP_UNSENDABLE) return give_up(work, LP_CAUSE_UNSENDABLE);
     if (status != LP_OK) {
         lua_pushliteral(L, "not enough memory");

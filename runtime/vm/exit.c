@@ -24,7 +24,7 @@ static void end_hook(lua_State *L, lua_Debug *event)
 }
 
 /* From a signal handler, which Lua allows. */
-static void arm(void *current)
+void lp_stop_arm(void *current)
 {
     lua_sethook(current, end_hook, LUA_MASKCOUNT, 1);
 }
@@ -32,7 +32,9 @@ static void arm(void *current)
 void lp_stop_open(lp_state *state)
 {
     if (!state->stop) return;
-    state->stop->arm = arm;
+    state->stop->arm = lp_stop_arm;
+    state->stop->ask = lp_stack_ask;
+    state->stop->asked = state;
     state->stop->current = state->L;
 }
 
@@ -82,7 +84,7 @@ static int watched_resume(lua_State *L)
     lua_insert(L, 1);
     if (coroutine) stop->current = coroutine;
     /* Stopped just now, when this one was no longer, or not yet, current. */
-    if (coroutine && lp_stop_is_set(stop)) arm(coroutine);
+    if (coroutine && lp_stop_is_set(stop)) lp_stop_arm(coroutine);
     int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     if (coroutine) stop->current = L;
     if (state->exited || lp_stop_is_set(stop)) return unwind(L, state);

@@ -117,7 +117,8 @@ int lp_failure_body(lua_State *L)
     lp_state *state = work->state;
     size_t before = work->out->length;
     note_error(L, state);
-    int status = lp_encode(L, 2, 1, LP_ROLE_ERROR, work->out, NULL);
+    int status =
+        lp_encode(L, state->codec, 2, 1, LP_ROLE_ERROR, work->out, NULL);
     if (status == LP_UNSENDABLE) {
         work->out->length = before;
         work->ending = lp_failure_reason(state, LP_CAUSE_UNSENDABLE, 0,
@@ -130,7 +131,8 @@ int lp_failure_body(lua_State *L)
             lua_pop(L, 1);
             lua_pushliteral(L, "stack traceback:\n\t(none)");
         }
-        status = lp_encode(L, 3, 1, LP_ROLE_ERROR, work->out, NULL);
+        status =
+            lp_encode(L, state->codec, 3, 1, LP_ROLE_ERROR, work->out, NULL);
     }
     if (status != LP_OK) {
         work->out->length = before;

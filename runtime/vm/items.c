@@ -67,13 +67,14 @@ static int add_message(lua_State *L, lp_state *state, int count)
     lp_buffer *results = &state->results;
     size_t begin;
     if (open_result(results, &begin) != LP_OK) return LP_NOMEM;
-    int status = lp_encode(L, lua_gettop(L) - count + 1, count, LP_ROLE_RESULTS,
-                           results, NULL);
+    int status = lp_encode(L, state->codec, lua_gettop(L) - count + 1, count,
+                           LP_ROLE_RESULTS, results, NULL);
     if (status == LP_UNSENDABLE) {
         results->length = begin + HEADER;
         lp_ending ending = lp_failure_reason(state, LP_CAUSE_UNSENDABLE, 0,
                                              lua_tostring(L, -1), results);
         lua_pop(L, 1);
+        state->items_failed++;
         seal(results, begin, ending);
         return LP_OK;
     }
@@ -137,6 +138,12 @@ static void add_failure(lp_state *state, int pcall_status)
         return; /* the consumer sees that the piece is short */
     }
     lp_ending ending = lp_failure_encode(state, pcall_status, results);
+    if (lp_stop_is_set(state->stop) &&
+        atomic_load(&state->stop->words->cause) == LP_CAUSE_INTERRUPT) {
+        state->items_cancelled++;
+    } else {
+        state->items_failed++;
+    }
     seal(results, begin, ending);
     state->whole = results->length;
     lp_state_reclaim(state);
@@ -168,7 +175,7 @@ static int push_arguments(lua_State *L, lp_state *state, lp_reader *message)
     const lp_items_source *source = &state->source;
     if (source->form == LP_ITEMS_MESSAGES) {
         int count;
-        if (lp_decode(L, message, &count) != LP_OK) lua_error(L);
+        if (lp_decode(L, state->codec, message, &count) != LP_OK) lua_error(L);
         return count;
     }
     int64_t value;
@@ -189,7 +196,7 @@ static void push_function(lua_State *L, lp_state *state)
     lp_reader reader = {source->head, source->head + source->head_length,
                         source->handles, source->handle_count};
     int count;
-    if (lp_decode(L, &reader, &count) != LP_OK) lua_error(L);
+    if (lp_decode(L, state->codec, &reader, &count) != LP_OK) lua_error(L);
 }
 
 /* The map's function at LP_AT_FUNCTION, or an error. Argument: the state. */
@@ -241,6 +248,7 @@ void lp_items_begin(lp_state *state, const lp_items_source *source,
     lua_State *L = state->L;
     state->form = LP_ITEMS_INTEGERS;
     state->source = *source;
+    state->items_failed = state->items_cancelled = 0;
     lp_heap_reset(&state->heap);
     begin_results(state);
     seek(state, first);
@@ -287,16 +295,18 @@ void lp_items_run(lp_state *state, uint32_t count)
     lp_state_reclaim(state);
 }
 
-void lp_items_end(lp_state *state, uint32_t *form, const uint8_t **bytes,
-                  size_t *length, uint64_t *place)
+void lp_items_end(lp_state *state, lp_items_made *made)
 {
     size_t prefix = state->source.prefix;
     lp_buffer *results = &state->results;
-    *form = state->form;
-    *bytes = results->bytes ? results->bytes + prefix : NULL;
-    *length = results->length >= prefix ? results->length - prefix : 0;
-    *place = 0;
+    *made = (lp_items_made){
+        .form = state->form,
+        .failed = state->items_failed,
+        .cancelled = state->items_cancelled,
+        .bytes = results->bytes ? results->bytes + prefix : NULL,
+        .length = results->length >= prefix ? results->length - prefix : 0,
+    };
     if (!state->source.progress) return;
-    *place = lp_buffer_take_place(results);
-    if (*place == 0) *length = 0;
+    made->place = lp_buffer_take_place(results);
+    if (made->place == 0) made->length = 0;
 }

@@ -45,12 +45,17 @@ void lp_items_begin(lp_state *state, const lp_items_source *source,
 /* Run the next count items. */
 void lp_items_run(lp_state *state, uint32_t count);
 
-/*
- * The results so far: their form and bytes, the state's until it goes on;
- * or given, at a place in the state's memory, behind the prefix. place is 0
- * then if there was no memory: there are no results.
- */
-void lp_items_end(lp_state *state, uint32_t *form, const uint8_t **bytes,
-                  size_t *length, uint64_t *place);
+/* What came of the items since begin. */
+typedef struct lp_items_made {
+    uint32_t form;        /* of the results */
+    uint32_t failed;      /* items without results */
+    uint32_t cancelled;   /* the same, since somebody stopped them */
+    const uint8_t *bytes; /* the state's until it goes on; unless given: */
+    size_t length;
+    uint64_t place; /* in the state's memory, behind the prefix */
+} lp_items_made;
+
+/* With progress, results are given; place is 0 if there was no memory. */
+void lp_items_end(lp_state *state, lp_items_made *made);
 
 #endif

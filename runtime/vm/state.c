@@ -75,6 +75,7 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
         lp_state_close(state);
         return status;
     }
+    state->codec = lp_codec_of(L);
     lua_pushlightuserdata(L, state);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
     lua_pushcfunction(L, lp_failure_handler);

@@ -45,6 +45,12 @@ void lp_state_close(lp_state *state);
  */
 void lp_state_recover(lp_state *state);
 
+/*
+ * If somebody has asked to see what the task in L's state runs, show it: for
+ * waits, which run no Lua. [-0, +0, -]
+ */
+void lp_stack_show(struct lua_State *L);
+
 /* Let the state's random numbers begin anew. */
 void lp_state_seed(lp_state *state, uint64_t seed);
 

@@ -12,6 +12,7 @@
 #include "codec/codec.h"
 #include "vm/heap.h"
 #include "vm/items.h"
+#include "vm/state.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -27,11 +28,16 @@ enum {
 
 struct lp_state {
     lua_State *L;
+    lp_codec *codec;  /* of L; NULL if it has none */
     lp_buffer buffer; /* the outcome of the last call */
     char text[512];   /* what went wrong, for people */
     bool exited;      /* os.exit was called in this call */
     bool has_exited;  /* or in one before */
     lp_stop *stop;    /* how others stop it; NULL: they cannot */
+    lua_State *asked; /* a coroutine with a hook that will show its stack */
+    lua_Hook hook;    /* the one it had before */
+    int hook_mask;
+    int hook_count;
     int exit_code;
     int traceback; /* reference of the last error's traceback */
     lp_heap heap;
@@ -46,6 +52,8 @@ struct lp_state {
     uint32_t end;
     uint64_t function; /* serial of the map whose function is kept */
     uint32_t form;     /* of the results */
+    uint32_t items_failed;
+    uint32_t items_cancelled;
     lp_buffer results;
     lp_memory eager; /* the outcomes' memory, for results of all sizes */
     size_t whole;    /* bytes of results that are complete */
@@ -66,6 +74,14 @@ void lp_stop_open(lp_state *state);
 
 /* Make os.exit end the task, whatever coroutine it is in. [-0, +0, e] */
 void lp_exit_open(lua_State *L, lp_state *state);
+
+/* Have the stopped task's coroutine L do nothing but unwind. */
+void lp_stop_arm(void *L);
+
+/* stack.c */
+
+/* Let others see what runs in the state: what stop's ask is. */
+void lp_stack_ask(struct lp_stop *stop);
 
 /* failure.c */
 

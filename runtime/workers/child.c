@@ -285,6 +285,8 @@ static int begin(child *self, const lp_child_request *request, const int *fds)
     lp_thread_set_name(identity->name);
     cradle->begun(cradle->context, request->depth, request->seed);
     cradle->stop.words = &self->loop.record->job;
+    cradle->stop.show = lp_worker_show;
+    cradle->stop.shower = &self->loop;
     lp_stop_install();
     lp_stop_adopt(&cradle->stop);
     return LP_OK;

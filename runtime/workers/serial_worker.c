@@ -110,6 +110,8 @@ static int start(void *self, uint32_t number)
     worker->loop.kind = &kind;
     worker->loop.self = worker;
     worker->stop.words = &worker->loop.record->job;
+    worker->stop.show = lp_worker_show;
+    worker->stop.shower = &worker->loop;
     worker->identity.stop = &worker->stop;
     if (worker->setup.max_tasks > 0)
         worker->loop.left = worker->setup.max_tasks;

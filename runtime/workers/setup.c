@@ -216,10 +216,14 @@ static void run_items(void *self, uint32_t count)
 
 static void end_items(void *self, lp_items_outcome *outcome)
 {
-    uint32_t form;
-    lp_items_end(self, &form, &outcome->bytes, &outcome->length,
-                 &outcome->place);
-    outcome->form = (lp_form)form;
+    lp_items_made made;
+    lp_items_end(self, &made);
+    *outcome = (lp_items_outcome){.bytes = made.bytes,
+                                  .length = made.length,
+                                  .form = (lp_form)made.form,
+                                  .place = made.place,
+                                  .failed = made.failed,
+                                  .cancelled = made.cancelled};
 }
 
 static void recover(void *self)

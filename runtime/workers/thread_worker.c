@@ -119,6 +119,7 @@ static void *run(void *argument)
     char text[LP_BREAK_TEXT + 128];
 
     lp_thread_set_name(worker->identity.name);
+    atomic_store(&worker->loop.record->thread, lp_thread_number());
     lp_stop_adopt(&worker->stop);
     if (lp_setup_begin(setup, &worker->identity, &worker->state, text,
                        sizeof(text)) != LP_OK) {
@@ -182,6 +183,8 @@ static int start(void *self, uint32_t number)
     worker->loop.spare = number >= lp_executor_max_workers(executor);
     worker->identity.outcomes = lp_arena_memory(worker->loop.outcomes);
     worker->stop.words = &worker->loop.record->job;
+    worker->stop.show = lp_worker_show;
+    worker->stop.shower = &worker->loop;
     worker->identity.stop = &worker->stop;
     if (workers->setup.max_tasks > 0)
         worker->loop.left = workers->setup.max_tasks;

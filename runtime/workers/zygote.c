@@ -83,7 +83,8 @@ static char **copy_arguments(const char *const *argv)
 
 /*
  * Signals are as in a fresh program, whatever the host did with them; only
- * SIGINT waits until the zygote has its handler. An error number, or 0.
+ * SIGINT and SIGQUIT wait until the zygote has its handler. An error number,
+ * or 0.
  */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
@@ -91,6 +92,7 @@ static int set_attributes(posix_spawnattr_t *attributes)
     sigfillset(&all);
     sigemptyset(&waiting);
     sigaddset(&waiting, SIGINT);
+    sigaddset(&waiting, SIGQUIT);
     int error = posix_spawnattr_setsigdefault(attributes, &all);
     if (!error) error = posix_spawnattr_setsigmask(attributes, &waiting);
     if (error) return error;

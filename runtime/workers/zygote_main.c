@@ -120,9 +120,20 @@ static void do_nothing(int number)
     (void)number; /* the only purpose is to interrupt */
 }
 
+/* The terminal's Ctrl-\ is ignored; a signal that somebody sent kills. */
+static void die_if_meant(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_code > 0) return;
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+    raise(number); /* delivered when the handler returns */
+}
+
 /*
- * Ctrl-C goes to the whole group of processes, and what it means is the
- * host's business. A handler, unlike SIG_IGN, is not inherited by programs
+ * Ctrl-C and Ctrl-\ go to the whole group of processes, and what they mean is
+ * the host's business. A handler, unlike SIG_IGN, is not inherited by programs
  * that children execute.
  */
 static void set_signals(void)
@@ -131,6 +142,9 @@ static void set_signals(void)
                                .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
+    action.sa_flags |= SA_SIGINFO;
+    action.sa_sigaction = die_if_meant;
+    sigaction(SIGQUIT, &action, NULL);
     sigaction(SIGCHLD, &action, NULL);
 }
 

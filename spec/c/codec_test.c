@@ -105,11 +105,12 @@ static int carry(pair *p, lua_State *from, lua_State *to, int first,
 
     lp_buffer_init(&p->out);
     lp_buffer_reset(&out);
-    int status = lp_encode(from, first, n, role, &out, &info);
+    int status = lp_encode(from, NULL, first, n, role, &out, &info);
     if (status == LP_OK) {
         lp_reader reader = {out.bytes, out.bytes + out.length, out.handles,
                             out.handle_count};
-        status = lp_decode(to, &reader, count) == LP_OK ? LP_OK : LP_FAILED;
+        status =
+            lp_decode(to, NULL, &reader, count) == LP_OK ? LP_OK : LP_FAILED;
     }
     lp_buffer_clear(&p->out);
     p->out = out;
@@ -202,7 +203,7 @@ static int run_assigns(lua_State *L)
 
     lp_buffer_reset(&p->out);
     int n = lua_gettop(L);
-    if (lp_encode(L, 1, n, LP_ROLE_CALL, &p->out, &info) != LP_OK)
+    if (lp_encode(L, NULL, 1, n, LP_ROLE_CALL, &p->out, &info) != LP_OK)
         return lua_error(L);
     lua_pushboolean(L, info.assigns);
     return 1;
@@ -214,7 +215,7 @@ static int run_length(lua_State *L)
 
     lp_buffer_reset(&p->out);
     int n = lua_gettop(L);
-    if (lp_encode(L, 1, n, LP_ROLE_CALL, &p->out, NULL) != LP_OK)
+    if (lp_encode(L, NULL, 1, n, LP_ROLE_CALL, &p->out, NULL) != LP_OK)
         return lua_error(L);
     lua_pushinteger(L, (lua_Integer)p->out.length);
     return 1;
@@ -781,7 +782,7 @@ static int decode_protected(lua_State *L)
     lp_reader *reader = lua_touserdata(L, 1);
     int count;
 
-    (void)lp_decode(L, reader, &count);
+    (void)lp_decode(L, NULL, reader, &count);
     return 0;
 }
 
@@ -817,8 +818,8 @@ static void test_corrupt_input(int rounds)
     pair p;
     open_pair(&p);
     int n = push_everything(p.main);
-    CHECK(lp_encode(p.main, lua_gettop(p.main) - n + 1, n, LP_ROLE_CALL, &p.out,
-                    NULL) == LP_OK);
+    CHECK(lp_encode(p.main, NULL, lua_gettop(p.main) - n + 1, n, LP_ROLE_CALL,
+                    &p.out, NULL) == LP_OK);
     size_t length = p.out.length;
 
     for (int i = 0; i < rounds; i++) {
@@ -866,11 +867,11 @@ static int try_once(lua_State *L)
     int count;
 
     if (!a->decodes) {
-        a->status = lp_encode(L, 2, n, LP_ROLE_CALL, a->out, NULL);
+        a->status = lp_encode(L, NULL, 2, n, LP_ROLE_CALL, a->out, NULL);
     } else {
         lp_reader reader = {a->out->bytes, a->out->bytes + a->out->length,
                             a->out->handles, a->out->handle_count};
-        a->status = lp_decode(L, &reader, &count);
+        a->status = lp_decode(L, NULL, &reader, &count);
     }
     return 0;
 }
@@ -948,7 +949,7 @@ static void expect(lua_State *L, lp_reader *reader, const char *peek,
     int count = 0;
 
     CHECK(strcmp(lp_decode_peek(reader), peek) == 0);
-    CHECK(lp_decode(L, reader, &count) == LP_OK && count == 1);
+    CHECK(lp_decode(L, NULL, reader, &count) == LP_OK && count == 1);
     CHECK(strcmp(luaL_tolstring(L, -1, NULL), text) == 0);
     lua_settop(L, 0);
 }
@@ -962,8 +963,8 @@ static void test_several_messages(void)
     lua_pushliteral(L, "seven");
     lua_pushboolean(L, true);
     for (int i = 1; i <= 3; i++)
-        CHECK(lp_encode(L, i, 1, LP_ROLE_ERROR, &p.out, NULL) == LP_OK);
-    CHECK(lp_encode(L, 1, 0, LP_ROLE_RESULTS, &p.out, NULL) == LP_OK);
+        CHECK(lp_encode(L, NULL, i, 1, LP_ROLE_ERROR, &p.out, NULL) == LP_OK);
+    CHECK(lp_encode(L, NULL, 1, 0, LP_ROLE_RESULTS, &p.out, NULL) == LP_OK);
 
     lp_reader reader = {p.out.bytes, p.out.bytes + p.out.length, NULL, 0};
     int count = -1;
@@ -971,9 +972,9 @@ static void test_several_messages(void)
     expect(p.worker, &reader, "string", "seven");
     expect(p.worker, &reader, "boolean", "true");
     CHECK(strcmp(lp_decode_peek(&reader), "nothing") == 0);
-    CHECK(lp_decode(p.worker, &reader, &count) == LP_OK && count == 0);
+    CHECK(lp_decode(p.worker, NULL, &reader, &count) == LP_OK && count == 0);
     CHECK(reader.at == reader.end);
-    CHECK(lp_decode(p.worker, &reader, &count) == LP_CORRUPT);
+    CHECK(lp_decode(p.worker, NULL, &reader, &count) == LP_CORRUPT);
     CHECK(lua_gettop(p.worker) == 1 && lua_isstring(p.worker, 1));
     close_pair(&p);
 }
@@ -987,9 +988,9 @@ static void hand_on(lua_State *from, lua_State *to, const char *chunk,
 
     lua_settop(from, 0);
     CHECK(luaL_dostring(from, chunk) == LUA_OK);
-    CHECK(lp_encode(from, 1, 1, LP_ROLE_RESULTS, &out, NULL) == LP_OK);
+    CHECK(lp_encode(from, NULL, 1, 1, LP_ROLE_RESULTS, &out, NULL) == LP_OK);
     lp_reader reader = {out.bytes, out.bytes + out.length, NULL, 0};
-    CHECK(lp_decode(to, &reader, &count) == LP_OK && count == 1);
+    CHECK(lp_decode(to, NULL, &reader, &count) == LP_OK && count == 1);
     lua_setglobal(to, name);
     lp_buffer_clear(&out);
 }
@@ -1042,10 +1043,10 @@ static void test_garbage_is_collected(void)
     int count;
     CHECK(luaL_dostring(L, "local t = {} for i = 1, 20000 do\n"
                            "t[i] = { i } end return t") == LUA_OK);
-    CHECK(lp_encode(L, 1, 1, LP_ROLE_ARGUMENTS, &p.out, NULL) == LP_OK);
+    CHECK(lp_encode(L, NULL, 1, 1, LP_ROLE_ARGUMENTS, &p.out, NULL) == LP_OK);
     for (int i = 0; i < 200; i++) {
         lp_reader reader = {p.out.bytes, p.out.bytes + p.out.length, NULL, 0};
-        CHECK(lp_decode(p.worker, &reader, &count) == LP_OK);
+        CHECK(lp_decode(p.worker, NULL, &reader, &count) == LP_OK);
         lua_settop(p.worker, 0);
     }
     CHECK(lua_gc(p.worker, LUA_GCCOUNT) < 20 * 1024);

@@ -50,7 +50,8 @@ local function promised(source)
 end
 
 -- Examples of crashes shall crash, and not be caught by a sanitizer.
-local faults = [[ASAN_OPTIONS="$ASAN_OPTIONS handle_segv=0" TSAN_OPTIONS="$TSAN_OPTIONS handle_segv=0"]]
+local faults = 'ASAN_OPTIONS="$ASAN_OPTIONS handle_segv=0" '
+  .. 'TSAN_OPTIONS="$TSAN_OPTIONS handle_segv=0"'
 
 for path, prelude in pairs(documents) do
   describe("examples of " .. path, function()

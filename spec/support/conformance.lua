@@ -31,6 +31,7 @@ local topics = {
   "workers",
   "initializers",
   "limits",
+  "overview",
   "coroutines",
   "programs",
 }

@@ -17,12 +17,18 @@ report() {
   fi
 }
 
+begun='' # of a line that was cut by the timeout
 while :; do
-  if IFS=' ' read -r -t 1 limit text; then
-    name=$text
+  IFS= read -r -t 1 line
+  code=$?
+  begun=$begun$line
+  if [ "$code" -eq 0 ]; then
+    limit=${begun%% *}
+    name=${begun#* }
+    begun=''
     deadline=0
     [ "$limit" -gt 0 ] && deadline=$((SECONDS + limit))
-  elif [ $? -le 128 ] || ! kill -0 "$pid" 2>/dev/null; then
+  elif [ "$code" -le 128 ] || ! kill -0 "$pid" 2>/dev/null; then
     exit 0
   elif [ "$deadline" -gt 0 ] && [ "$SECONDS" -ge "$deadline" ]; then
     report >&2

@@ -1,0 +1,75 @@
+/*
+ * overview.h - what an executor has done and is doing, for people.
+ *
+ * Everything here is a look at what moves on meanwhile: numbers are right
+ * when nothing moves, and otherwise off by what happened during the look.
+ */
+#ifndef LP_CORE_OVERVIEW_H
+#define LP_CORE_OVERVIEW_H
+
+#include "core/executor.h"
+
+/* Tasks and items; the last six make up the first. */
+typedef struct lp_overview {
+    uint64_t submitted;
+    uint64_t pending;
+    uint64_t running;
+    uint64_t completed; /* with results */
+    uint64_t failed;    /* by an error, a limit, or since the pool broke */
+    uint64_t cancelled;
+    uint64_t lost;    /* with their workers */
+    uint32_t workers; /* that live */
+    uint32_t idle;
+    lp_sum runs;  /* from start to end */
+    lp_sum waits; /* from submit to start; of many tasks a sample */
+} lp_overview;
+
+void lp_executor_overview(lp_executor *executor, lp_overview *overview);
+
+typedef enum lp_doing {
+    LP_DOES_NOTHING,
+    LP_DOES_STARTING,
+    LP_DOES_TASK,
+    LP_DOES_ITEMS,
+} lp_doing;
+
+#define LP_VIEW_LABEL 80u
+
+/* A task, as people know it. */
+typedef struct lp_task_view {
+    uint32_t serial;
+    const char *source; /* where it was submitted; NULL: unknown */
+    uint32_t line;
+    char label[LP_VIEW_LABEL]; /* "" if it has none; perhaps cut */
+} lp_task_view;
+
+/* One worker that lives. */
+typedef struct lp_worker_view {
+    uint32_t number;
+    int32_t pid;    /* of its process; 0: the host's */
+    int32_t thread; /* as the kernel numbers it; 0: unknown */
+    lp_doing doing;
+    int64_t age; /* nanoseconds that it has been doing that */
+    lp_task_view task;
+    bool waits;         /* its task waits: */
+    uint32_t waits_for; /* for the task of that number; 0: for something */
+    bool asked;         /* for its stack */
+    char *stack;        /* owned; NULL: it could not be had */
+} lp_worker_view;
+
+/*
+ * Look at all workers that live, and wait a moment until they have shown
+ * what they run; but not worker number self, who is the caller (LP_NO_WORKER:
+ * none is). The caller frees the list with lp_executor_free_views. 0,
+ * LP_NOMEM. No lock is held.
+ */
+#define LP_NO_WORKER UINT32_MAX
+int lp_executor_view(lp_executor *executor, uint32_t self,
+                     lp_worker_view **views, uint32_t *count);
+void lp_executor_free_views(lp_worker_view *views, uint32_t count);
+
+/* The first pending tasks, by their numbers; gives how many. */
+uint32_t lp_executor_view_pending(lp_executor *executor, lp_task_view *views,
+                                  uint32_t room);
+
+#endif
