@@ -20,6 +20,11 @@ end
 -- How CPython starts its processes if nobody asks for a way.
 local START_METHOD = "python3 -c 'import multiprocessing as m; print(m.get_start_method())'"
 
+-- The commit, "-dirty" if what is measured differs from it: the report writes
+-- to docs.
+local COMMIT = [[git rev-parse --short HEAD 2>/dev/null || echo none
+  git status --porcelain -- . ':!docs' 2>/dev/null | grep -q . && echo -dirty]]
+
 --- Where these numbers come from.
 -- @tparam {table,...} measured peers
 -- @treturn table machine, commit, date, versions
@@ -32,7 +37,7 @@ function harness.origin(measured)
   end
   return {
     machine = ("%s, %s cores, %s"):format(cpu, cores, harness.output_of("uname -sr")),
-    commit = harness.output_of("git describe --always --dirty 2>/dev/null || echo none"),
+    commit = harness.output_of(COMMIT):gsub("\n", ""),
     date = os.date("%Y-%m-%d"),
     versions = versions,
     start_method = harness.output_of(START_METHOD),
