@@ -64,7 +64,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bundle_data.o
 TEST_OBJ := $(LIB_SRC:%.c=$(BUILD)/test/%.o) $(BUILD)/bundle_data.o
 TEST_BIN := $(C_SPECS:%.c=$(BUILD)/test/%)
 
-.PHONY: build tools setup demo test test-lua test-c test-stock stress bench bench-setup bench-peers bench-all lint check \
+.PHONY: build tools setup demo test test-lua test-c test-stock stress bench bench-setup bench-peers bench-all bench-check lint check \
         stage install install-lib install-module uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -208,6 +208,9 @@ bench-all: build bench-peers  ## measure it beside all peers found, and write do
 	$(BUILD)/lpool bench/run.lua --all --out build/bench/rows.jsonl $(BENCH_ARGS)
 	$(BUILD)/lpool bench/account.lua build/bench/account.jsonl
 	$(BUILD)/lpool bench/report.lua build/bench/rows.jsonl build/bench/account.jsonl
+
+bench-check: build build/bench/floor  ## fail if a hot row costs 15 % more than bench/baseline.json
+	$(BUILD)/lpool bench/check.lua $(BENCH_ARGS)
 
 lint:  ## check style: luacheck, clang-format, clang, clang-tidy
 	luacheck -q lua spec scripts bench

@@ -45,8 +45,11 @@ function harness.origin(measured)
   }
 end
 
--- Appends what one run of a program prints to the lists of its keys.
-local function run_once(command, samples)
+--- Appends what one run of a program prints to the lists of its keys.
+-- @tparam string command
+-- @tparam table samples key -> list of numbers
+-- @raise a string, if it printed none
+function harness.run_once(command, samples)
   local output = harness.output_of("timeout 120 " .. command)
   local any = false
   for key, value in output:gmatch("([%w_]+)%s+(%-?[%d.]+[%d.e+-]*)") do
@@ -83,7 +86,7 @@ function harness.measure(work, kind, runs, measured)
       local command = peers.command(peer, work, kind)
       if command then
         samples[peer.name] = samples[peer.name] or {}
-        run_once(command, samples[peer.name])
+        harness.run_once(command, samples[peer.name])
       end
     end
   end

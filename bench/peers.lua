@@ -117,6 +117,10 @@ local peers = {
   },
 }
 
+for _, peer in ipairs(peers) do
+  peers[peer.name] = peer
+end
+
 --- The peers with these names, in the order of the list.
 -- @tparam table names name -> true
 -- @treturn {table,...} those on this machine

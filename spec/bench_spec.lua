@@ -1,0 +1,101 @@
+-- What decides whether a benchmark got slower, and what it is written with.
+-- Nothing is measured here.
+
+-- Modules of bench/ require each other by bare names.
+local function bench(name)
+  return assert(loadfile(("bench/%s.lua"):format(name)))()
+end
+
+describe("bench-check:", function()
+  local judge = bench "judge"
+  local row = { name = "thread tasks", better = "more" }
+  local limits = { rounds = 3, patience = 5 }
+
+  -- Judges one row whose rounds measure these numbers of lpool; the last one
+  -- lasts. The floor measures 1,000.
+  local function run(numbers, before, of)
+    local round = 0
+    local function measure()
+      round = round + 1
+      return numbers[math.min(round, #numbers)], 1000
+    end
+    return judge.run({ of or row }, { ["thread tasks"] = before }, measure, limits)[1]
+  end
+
+  it("sees what costs 20 % more", function()
+    local result = run({ 100 / 1.2 }, 10)
+    assert.are.equal("slower", result.verdict)
+    assert.is_true(math.abs(result.more - 0.2) < 1e-9)
+  end)
+
+  it("sees it in times as well as in rates", function()
+    local result = run({ 12000 }, 10, { name = "thread tasks", better = "less" })
+    assert.are.equal("slower", result.verdict)
+  end)
+
+  it("lets pass what costs 10 % more or less", function()
+    assert.are.equal("same", run({ 100 / 1.1 }, 10).verdict)
+    assert.are.equal("same", run({ 100 / 0.9 }, 10).verdict)
+  end)
+
+  it("takes the best round, so one good one is enough", function()
+    local result = run({ 20, 100, 30 }, 10)
+    assert.are.equal("same", result.verdict)
+    assert.are.equal(limits.rounds, result.rounds)
+  end)
+
+  it("measures again before it calls a row slower", function()
+    local result = run({ 20, 30, 40, 50, 60, 99 }, 10)
+    assert.are.equal("same", result.verdict)
+    assert.are.equal(6, result.rounds)
+  end)
+
+  it("gives up in the end", function()
+    local result = run({ 50 }, 10)
+    assert.are.equal("slower", result.verdict)
+    assert.are.equal(limits.rounds + limits.patience, result.rounds)
+  end)
+
+  it("measures no more for what is faster, or new", function()
+    local faster, new = run({ 200 }, 10), run({ 50 }, nil)
+    assert.are.equal("faster", faster.verdict)
+    assert.are.equal(limits.rounds, faster.rounds)
+    assert.are.equal("new", new.verdict)
+    assert.is_nil(new.more)
+  end)
+
+  it("compares as it is what has no floor", function()
+    local results = judge.run({ { name = "bytes", better = "less" } }, { bytes = 200 },
+      function() return 300 end, limits)
+    assert.are.equal("slower", results[1].verdict)
+    assert.are.equal(300, results[1].cost)
+  end)
+
+  it("has a baseline", function()
+    local file <close> = assert(io.open("bench/baseline.json"))
+    local costs = bench("json").decode(file:read("a")).costs
+    assert.is_truthy(next(costs))
+    for name, cost in pairs(costs) do
+      assert.is_true(cost > 0, name)
+    end
+  end)
+end)
+
+describe("bench/json:", function()
+  local json = bench "json"
+
+  it("reads what it writes", function()
+    local value = {
+      text = 'a "quoted" back\\slash\nline', list = { 1, 2.5, -3e-07 }, yes = true, no = false,
+      inner = { deep = { "x" } },
+    }
+    assert.are.same(value, json.decode(json.encode(value)))
+  end)
+
+  it("reads white space and refuses what is no JSON", function()
+    assert.are.same({ a = { 1, {} } }, json.decode(' { "a" : [ 1 , { } ] } \n'))
+    for _, text in ipairs { "", "{", '{"a" 1}', "[1,", '"open', "word", "1 2" } do
+      assert.has_error(function() json.decode(text) end)
+    end
+  end)
+end)
