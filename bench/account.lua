@@ -98,21 +98,23 @@ end
 
 -- Who, depth, function, what it is for. A step that is not found is left out.
 local STEPS = {
-  { "caller", 0, "executor_submit", "`ex:submit`, from the Lua call to its return" },
-  { "caller", 1, "lp_test_self", "is it ours? In `submit` and in `result`" },
-  { "caller", 1, "lp_caller_find", "what belongs to this Lua state" },
-  { "caller", 1, "lp_caller_place", "file and line of the submit, for reports" },
-  { "caller", 1, "lp_caller_encode", "function and arguments to bytes" },
-  { "caller", 1, "lp_executor_submit", "a new task, into the queue" },
-  { "caller", 1, "lua_newuserdatauv", "the future's userdata" },
-  { "caller", 0, "future_result", "`future:result()` of a task that is done" },
-  { "caller", 1, "lpool_future_push", "bytes to values" },
-  { "caller", 0, "GCTM", "the end of a future: its finalizer" },
-  { "caller", 1, "lp_task_release", "the task goes back" },
-  { "workers", 0, "run_task", "run one task and complete it" },
-  { "workers", 1, "lua_pcallk", "the protected call, with all in it" },
-  { "workers", 2, "lp_decode", "bytes to function and arguments" },
-  { "workers", 2, "lp_encode", "results to bytes" },
+  { "caller", 0, "PROGRAM TOTALS", "all that the caller does" },
+  { "caller", 1, "executor_submit", "`ex:submit`, from the Lua call to its return" },
+  { "caller", 2, "lp_test_self", "is it ours? In `submit` and in `result`" },
+  { "caller", 2, "lp_caller_find", "what belongs to this Lua state" },
+  { "caller", 2, "lp_caller_place", "file and line of the submit, for reports" },
+  { "caller", 2, "lp_caller_encode", "function and arguments to bytes" },
+  { "caller", 2, "lp_executor_submit", "a new task, into the queue" },
+  { "caller", 2, "lua_newuserdatauv", "the future's userdata" },
+  { "caller", 1, "future_result", "`future:result()` of a task that is done" },
+  { "caller", 2, "lpool_future_push", "bytes to values" },
+  { "caller", 1, "GCTM", "the end of a future: its finalizer" },
+  { "caller", 2, "lp_task_release", "the task goes back" },
+  { "workers", 0, "PROGRAM TOTALS", "all that the workers do" },
+  { "workers", 1, "run_task", "run one task and complete it" },
+  { "workers", 2, "lua_pcallk", "the protected call, with all in it" },
+  { "workers", 3, "lp_decode", "bytes to function and arguments" },
+  { "workers", 3, "lp_encode", "results to bytes" },
 }
 
 local FEW, MANY, TASKS = 4, 24, 2000 -- rounds: what both have in common cancels out
@@ -124,6 +126,9 @@ local function add_instructions(path, found)
     .. "--auto=no %s 2>/dev/null"):format(path)))
   for line in pipe:lines() do
     local count, name = line:match("^%s*([%d,]+) .*:([%w_]+)%S*%s*%[?")
+    if not name then
+      count, name = line:match("^%s*([%d,]+) .*(PROGRAM TOTALS)")
+    end
     if name and not seen[name] then -- the first is the whole; others are recursions
       seen[name] = true
       found[name] = (found[name] or 0) + tonumber((count:gsub(",", "")))

@@ -202,13 +202,36 @@ function sections.layers(data)
   return table.concat(lines, "\n")
 end
 
+-- What an instruction takes, by whose it is: the processor time of a task, less
+-- that of the kernel, by all instructions of the task.
+local function nanoseconds_each(data)
+  local each = {}
+  for who, key in pairs { caller = "caller_cpu_ns", workers = "worker_cpu_ns" } do
+    local row = results.find(data, "thread", "account", key)
+    local kernel, all = 0, nil
+    for _, line in ipairs(data.account) do
+      if line.account == "layer" and line.kind == "thread" and line.who == who
+        and line.layer:find("^kernel") then
+        kernel = line.share
+      elseif line.account == "step" and line.who == who and line.depth == 0 then
+        all = line.instructions
+      end
+    end
+    each[who] = row and all and row.by.lpool.median * (1 - kernel) / all
+  end
+  return each
+end
+
 function sections.steps(data)
-  local lines = { "| step | in | instructions |", "| --- | --- | --- |" }
+  local each = nanoseconds_each(data)
+  local lines = { "| step | in | instructions | ns |", "| --- | --- | --- | --- |" }
   for _, line in ipairs(data.account) do
     if line.account == "step" then
       markdown(lines, {
-        ("&emsp;"):rep(line.depth) .. line.text, ("%s, `%s`"):format(line.who, line.name),
+        ("&emsp;"):rep(line.depth) .. line.text,
+        line.depth > 0 and ("`%s`"):format(line.name) or "",
         thousands(("%d"):format(line.instructions)),
+        each[line.who] and ("%.0f"):format(line.instructions * each[line.who]) or "",
       })
     end
   end

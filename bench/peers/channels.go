@@ -114,6 +114,9 @@ func tasks() {
 	}
 	run()
 	show("tasks_per_second", run())
+	start := time.Now()
+	shared(count, 2, nothing)
+	show("tasks_per_second_default", count/time.Since(start).Seconds())
 }
 
 func mapItems() {
