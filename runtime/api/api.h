@@ -6,6 +6,7 @@
 #define LP_API_API_H
 
 #include "api/notifier.h"
+#include "base/alloc.h"
 #include "codec/codec.h"
 #include "core/executor.h"
 #include "core/mailbox.h"
@@ -24,6 +25,7 @@
 struct lpool {
     lp_host host;
     lpool_config config;
+    lp_allocator allocator;       /* of the config */
     lp_codec_config worker_codec; /* of the states of workers */
     lp_codec_config caller_codec; /* of all others */
     lp_lock lock;
@@ -35,6 +37,12 @@ struct lpool {
     uint32_t depth; /* of the executors whose worker this process is */
     uint64_t seed;
 };
+
+/* Tell people, in a line. */
+static inline void lp_pool_log(const lpool *pool, const char *line)
+{
+    pool->config.log(pool->config.context, line);
+}
 
 /* What lpool knows of one Lua state; a userdata in its registry. */
 typedef struct lp_caller {

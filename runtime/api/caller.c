@@ -81,6 +81,7 @@ static void attach(lua_State *L, lpool *pool, const lp_identity *identity)
     caller->main = lua_tothread(L, -1);
     lua_pop(L, 1);
     caller->identity = identity;
+    lp_buffer_init(&caller->buffer, pool->host.allocator);
     lua_newtable(L);
     caller->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
     lp_mailbox_init(&caller->mailbox, &pool->host);
@@ -95,8 +96,9 @@ int lpool_attach(lpool *pool, lua_State *L)
     if (!pool || !L) return LP_INVALID;
     if (lua_version(L) != LUA_VERSION_NUM) return LP_VERSION;
     if (lp_caller_find(L)) return lpool_of(L) == pool ? LP_OK : LP_INVALID;
-    attach(L, pool, NULL);
+    /* The caller last: a state that has it is attached as a whole. */
     lp_codec_open(L, &pool->caller_codec);
+    attach(L, pool, NULL);
     lp_caller *caller = lp_caller_find(L);
     /* A program of its own may use that space for something else. */
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &interruptible_key) == LUA_TBOOLEAN)
@@ -118,6 +120,12 @@ lpool *lpool_of(lua_State *L)
 {
     lp_caller *caller = lp_caller_find(L);
     return caller ? caller->pool : NULL;
+}
+
+bool lpool_is_stopped(lua_State *L)
+{
+    lp_caller *caller = lp_caller_find(L);
+    return caller && caller->identity && lp_stop_is_set(caller->identity->stop);
 }
 
 bool lpool_worker(lua_State *L, lpool_worker_info *info)
@@ -162,7 +170,7 @@ lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
     }
     /* User code in an encoder has called us; or an encoder has failed. */
     lp_buffer *buffer = lua_newuserdatauv(L, sizeof(*buffer), 0);
-    lp_buffer_init(buffer);
+    lp_buffer_init(buffer, caller->pool->host.allocator);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, collect_buffer);
     lua_setfield(L, -2, "__gc");
@@ -218,7 +226,7 @@ static int log_body(lua_State *L)
     const char *future = luaL_tolstring(L, 2, NULL);
     const char *error = luaL_tolstring(L, 3, NULL);
     lua_pushfstring(L, "exception calling callback for %s: %s", future, error);
-    caller->pool->config.log(lua_tostring(L, -1));
+    lp_pool_log(caller->pool, lua_tostring(L, -1));
     return 0;
 }
 
@@ -282,8 +290,8 @@ static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
         lua_insert(L, -2);
         if (lua_pcall(L, 3, 0, 0) == LUA_OK) continue;
         lua_pop(L, 1);
-        caller->pool->config.log(
-            "exception calling callback: an error without a text");
+        lp_pool_log(caller->pool,
+                    "exception calling callback: an error without a text");
     }
     lua_pop(L, 2);
 }
@@ -316,7 +324,7 @@ static int report_body(lua_State *L)
     }
     lua_pushfstring(L, "failed and nobody looked at it: %s", error);
     lua_concat(L, 3);
-    caller->pool->config.log(lua_tostring(L, -1));
+    lp_pool_log(caller->pool, lua_tostring(L, -1));
     return 0;
 }
 

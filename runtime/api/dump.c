@@ -20,32 +20,43 @@ static void fill_times(lpool_times *times, const lp_sum *sum)
     times->longest = sum->longest;
 }
 
-static void fill_stats(lp_executor *executor, lpool_stats *stats)
+static void fill_stats(const lp_overview *overview, lpool_stats *stats)
 {
-    lp_overview overview;
-    lp_executor_overview(executor, &overview);
+    const lp_counts *counts = &overview->counts;
     *stats = (lpool_stats){
         .size = sizeof(*stats),
-        .submitted = overview.submitted,
-        .pending = overview.pending,
-        .running = overview.running,
-        .completed = overview.completed,
-        .failed = overview.failed,
-        .cancelled = overview.cancelled,
-        .lost = overview.lost,
-        .workers = overview.workers,
-        .idle = overview.idle,
-        .max_workers = lp_executor_max_workers(executor),
+        .submitted = counts->submitted,
+        .pending = counts->pending,
+        .running = counts->running,
+        .completed = counts->completed,
+        .failed = counts->failed,
+        .cancelled = counts->cancelled,
+        .lost = counts->lost,
+        .workers = overview->workers,
+        .idle = overview->idle,
+        .max_workers = overview->max_workers,
     };
-    fill_times(&stats->run, &overview.runs);
-    fill_times(&stats->wait, &overview.waits);
+    fill_times(&stats->run, &counts->runs);
+    fill_times(&stats->wait, &counts->waits);
 }
 
 int lpool_executor_stats(lpool_executor *executor, lpool_stats *stats)
 {
+    lp_overview overview;
     if (!executor || !stats) return LP_INVALID;
     if (stats->size != sizeof(*stats)) return LP_VERSION;
-    fill_stats(lp_executor_inner(executor), stats);
+    lp_executor_overview(lp_executor_inner(executor), &overview);
+    fill_stats(&overview, stats);
+    return LP_OK;
+}
+
+int lpool_host_stats(lpool *host, lpool_stats *stats)
+{
+    lp_overview overview;
+    if (!host || !stats) return LP_INVALID;
+    if (stats->size != sizeof(*stats)) return LP_VERSION;
+    lp_host_overview(&host->host, &overview);
+    fill_stats(&overview, stats);
     return LP_OK;
 }
 
@@ -148,8 +159,8 @@ static void add_head(text *out, lp_executor *executor)
         [LPOOL_PROCESSES] = "ProcessPoolExecutor",
     };
     lpool_executor *outer = (lpool_executor *)executor;
-    lpool_stats stats;
-    fill_stats(executor, &stats);
+    lpool_stats stats = {.size = sizeof(stats)};
+    lpool_executor_stats(outer, &stats);
     int status = lp_executor_check(executor);
     add(out, "<%s %s max_workers=%u>: %u workers, %u idle; ",
         states[lpool_executor_kind(outer)],
@@ -233,7 +244,7 @@ static void log_lines(lpool *host, char *lines)
 {
     char *line, *rest = lines;
     while ((line = strsep(&rest, "\n")) != NULL)
-        if (*line) host->config.log(line);
+        if (*line) lp_pool_log(host, line);
 }
 
 int lpool_dump(lpool *host)
@@ -242,9 +253,10 @@ int lpool_dump(lpool *host)
     lp_buffer bytes;
     text out = {.bytes = &bytes};
     if (!host) return LP_INVALID;
-    lp_buffer_init(&bytes);
+    lp_buffer_init(&bytes, host->host.allocator);
     lp_host_each(&host->host, count_one, &all);
-    all.items = lp_calloc(all.room + 1, sizeof(*all.items));
+    all.items =
+        lp_calloc(host->host.allocator, all.room + 1, sizeof(*all.items));
     if (!all.items) return LP_NOMEM;
     lp_host_each(&host->host, keep_one, &all);
     for (size_t i = 0; i < all.count; i++) {

@@ -75,6 +75,12 @@ static int pack_preload(lua_State *L, lp_buffer *out,
     return status;
 }
 
+static const char *const kind_names[] = {
+    [LPOOL_THREADS] = "thread",
+    [LPOOL_SERIAL] = "serial",
+    [LPOOL_PROCESSES] = "process",
+};
+
 /* What the workers of this kind are called, if the caller does not say. */
 static void name_workers(lpool *pool, const lpool_executor_config *config,
                          lp_setup *setup)
@@ -83,6 +89,11 @@ static void name_workers(lpool *pool, const lpool_executor_config *config,
     size_t size = sizeof(setup->prefix);
     if (config->name_prefix) {
         snprintf(prefix, size, "%s", config->name_prefix);
+        return;
+    }
+    if (strcmp(setup->kind, kind_names[config->kind]) != 0) {
+        snprintf(prefix, size, "%s-%u", setup->kind,
+                 (unsigned)atomic_fetch_add(&pool->host.threads, 1));
         return;
     }
     switch (config->kind) {
@@ -100,19 +111,33 @@ static void name_workers(lpool *pool, const lpool_executor_config *config,
     }
 }
 
-static const char *const kind_names[] = {
-    [LPOOL_THREADS] = "thread",
-    [LPOOL_SERIAL] = "serial",
-    [LPOOL_PROCESSES] = "process",
-};
+/* How the workers run tasks; kind is NULL if it is lpool's own. */
+static void set_kind(const lpool_executor_config *config,
+                     const lpool_worker_kind *kind, lp_setup *setup)
+{
+    const char *name = kind ? kind->name : NULL;
+    snprintf(setup->kind, sizeof(setup->kind), "%s",
+             name ? name : kind_names[config->kind]);
+    if (!kind) return;
+    setup->state.engine = (lp_engine){.open = kind->open,
+                                      .execute = kind->execute,
+                                      .interrupt = kind->interrupt,
+                                      .close = kind->close,
+                                      .context = kind->context};
+}
 
 static int fill_setup(lua_State *L, lp_caller *caller,
-                      const lpool_executor_config *config, lp_setup *setup)
+                      const lpool_executor_config *config,
+                      const lpool_worker_kind *kind, lp_setup *setup)
 {
     lpool *pool = caller->pool;
+    setup->state.allocator = pool->host.allocator;
+    lp_buffer_init(&setup->initializer, pool->host.allocator);
+    lp_buffer_init(&setup->finalizer, pool->host.allocator);
+    lp_buffer_init(&setup->preload, pool->host.allocator);
     setup->state.codec = &pool->worker_codec;
     setup->state.open = lp_caller_open_worker;
-    setup->kind = kind_names[config->kind];
+    set_kind(config, kind, setup);
     setup->depth =
         1 + (caller->identity ? caller->identity->depth : pool->depth);
     if (setup->depth > LPOOL_MAX_DEPTH) return LP_DEEP;
@@ -122,6 +147,7 @@ static int fill_setup(lua_State *L, lp_caller *caller,
     setup->memory_limit = config->memory_limit;
     setup->timeout = config->timeout;
     setup->log = pool->config.log;
+    setup->log_context = pool->config.context;
     name_workers(pool, config, setup);
     caller->to_process = config->kind == LPOOL_PROCESSES;
     int status = pack_preload(L, &setup->preload, config);
@@ -228,8 +254,9 @@ static int collect_setup(lua_State *L)
     return 0;
 }
 
-int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
-                        lpool_executor **out)
+/* Open an executor of a kind, or of none (NULL) but lpool's own. */
+static int open_executor(lua_State *L, const lpool_executor_config *config,
+                         const lpool_worker_kind *kind, lpool_executor **out)
 {
     lp_caller *caller = lp_caller_find(L);
     if (!caller || !config || !out) return LP_INVALID;
@@ -253,12 +280,32 @@ int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
     lua_setmetatable(L, -2);
 
     lp_executor *executor = NULL;
-    int status = fill_setup(L, caller, config, setup);
+    int status = fill_setup(L, caller, config, kind, setup);
     if (status == LP_OK)
         status = open_with_setup(caller->pool, config, setup, &executor);
     if (status == LP_OK) *out = (lpool_executor *)executor;
     lua_remove(L, anchor);
     return status;
+}
+
+int lpool_executor_open(lua_State *L, const lpool_executor_config *config,
+                        lpool_executor **executor)
+{
+    return open_executor(L, config, NULL, executor);
+}
+
+int lpool_executor_open_kind(lua_State *L, const lpool_executor_config *config,
+                             const lpool_worker_kind *kind,
+                             lpool_executor **executor)
+{
+    if (!kind) return LP_INVALID;
+    if (kind->size != sizeof(*kind)) return LP_VERSION;
+    if (L && config && config->kind == LPOOL_PROCESSES) {
+        lua_pushliteral(L, "a kind of worker to another process; only threads, "
+                           "and the serial kind, have kinds of your own");
+        return LP_UNSENDABLE;
+    }
+    return open_executor(L, config, kind, executor);
 }
 
 int lpool_executor_stand_in(lua_State *L, lpool_executor *executor,

@@ -38,10 +38,10 @@ void lp_helper_announce(void)
     atomic_store(&announced, true);
 }
 
-static int copy_path(const char *from, char **path)
+static int copy_path(const lpool *pool, const char *from, char **path)
 {
     size_t size = strlen(from) + 1;
-    *path = lp_alloc(size);
+    *path = lp_alloc(pool->host.allocator, size);
     if (!*path) return LP_NOMEM;
     memcpy(*path, from, size);
     return LP_OK;
@@ -114,7 +114,7 @@ int lp_pool_find_helper(lua_State *L, lpool *pool)
     if (!pool->helper) {
         const char *found =
             find(pool->config.helper, beside, text, sizeof(text));
-        status = found ? copy_path(found, &pool->helper) : LP_NOHELPER;
+        status = found ? copy_path(pool, found, &pool->helper) : LP_NOHELPER;
     }
     lp_lock_leave(&pool->lock);
     if (status == LP_NOHELPER) lua_pushstring(L, text);

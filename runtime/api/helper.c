@@ -32,20 +32,25 @@ static int serve(lpool *pool, int socket)
     char text[LP_BREAK_TEXT];
     lp_cradle cradle = {
         .host = &pool->host,
-        .setup = {.state = {.codec = &pool->worker_codec,
+        .setup = {.state = {.allocator = pool->host.allocator,
+                            .codec = &pool->worker_codec,
                             .open = lp_caller_open_worker},
                   .kind = "process",
-                  .log = pool->config.log},
+                  .log = pool->config.log,
+                  .log_context = pool->config.context},
         .identity = {.host = &pool->host, .kind = "process"},
         .begun = begun,
         .ended = ended,
         .context = pool,
     };
+    lp_buffer_init(&cradle.setup.initializer, pool->host.allocator);
+    lp_buffer_init(&cradle.setup.finalizer, pool->host.allocator);
     if (lp_cradle_open(&cradle, text, sizeof(text)) != LP_OK) {
-        pool->config.log(text);
+        lp_pool_log(pool, text);
         return EXIT_FAILURE;
     }
     const lp_zygote_hooks hooks = {
+        .allocator = pool->host.allocator,
         .preload = lp_cradle_preload,
         .child = lp_cradle_child,
         .context = &cradle,

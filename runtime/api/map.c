@@ -49,7 +49,8 @@ static int make_piece_room(lpool_map *map, size_t more)
 {
     if (map->waiting_count + more <= map->waiting_room) return LP_OK;
     size_t room = 2 * (map->waiting_count + more);
-    lp_waiting_piece *grown = lp_realloc(map->waiting, room * sizeof(*grown));
+    lp_waiting_piece *grown =
+        lp_realloc(map->allocator, map->waiting, room * sizeof(*grown));
     if (!grown) return LP_NOMEM;
     map->waiting = grown;
     map->waiting_room = room;
@@ -130,9 +131,12 @@ static void close_piece(lpool_map *map)
 static bool is_ready(lpool_map *map)
 {
     if (map->current) return true;
+    map->starved = false;
     for (size_t i = 0; i < map->group_count; i++) {
-        if (drain_group(map, &map->groups[map->first_group + i]) != LP_OK)
+        if (drain_group(map, &map->groups[map->first_group + i]) != LP_OK) {
+            map->starved = true;
             return false;
+        }
         if (map->ordered) break; /* the items of the others come later */
     }
     return open_piece(map);
@@ -141,7 +145,7 @@ static bool is_ready(lpool_map *map)
 static bool is_ready_for_wait(void *what)
 {
     lpool_map *map = what;
-    return is_ready(map) || lp_map_is_stuck(map);
+    return is_ready(map) || map->starved || lp_map_is_stuck(map);
 }
 
 /*
@@ -280,6 +284,7 @@ int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
             return LP_OK;
         }
         if (is_ready(map)) continue;
+        if (map->starved) return LP_NOMEM;
         if (lp_map_is_stuck(map)) return push_missing(L, map, number);
         int status = wait_for_group(L, caller, map, deadline);
         if (status == LP_INTERRUPTED) {
@@ -293,8 +298,8 @@ int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
 bool lpool_map_is_ready(lpool_map *map)
 {
     if (!map) return false;
-    return !map->executor || map->taken == map->submitted || is_ready(map) ||
-           lp_map_is_stuck(map);
+    return !map->executor || map->taken == map->submitted ||
+           is_ready_for_wait(map);
 }
 
 uint64_t lpool_map_pending(const lpool_map *map)

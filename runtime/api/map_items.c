@@ -29,10 +29,12 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
                                   function, 1, LP_ROLE_CALL, buffer, &info);
     lpool_map *map = NULL;
     if (status == LP_OK) {
-        map = lp_calloc(1, sizeof(*map));
+        map = lp_calloc(caller->pool->host.allocator, 1, sizeof(*map));
         status = map ? LP_OK : LP_NOMEM;
     }
     if (status == LP_OK) {
+        map->allocator = caller->pool->host.allocator;
+        lp_buffer_init(&map->items, map->allocator);
         map->executor = lp_executor_inner(executor);
         lp_executor_retain(map->executor);
         map->serial = 1 + atomic_fetch_add(&caller->pool->host.maps, 1);
@@ -47,7 +49,7 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
             info.assigns || (info.tables && buffer->length <= FRESH_TABLES);
         map->form = LP_FORM_INTEGERS;
         map->head = *buffer;
-        lp_buffer_init(buffer);
+        lp_buffer_init(buffer, map->allocator);
         *out = map;
     }
     lp_caller_close_buffer(L, caller, buffer);
@@ -65,7 +67,8 @@ static int make_group_room(lpool_map *map)
 {
     if (map->first_group + map->group_count < map->group_room) return LP_OK;
     size_t room = 2 * (map->first_group + map->group_count) + 4;
-    lp_map_group *groups = lp_realloc(map->groups, room * sizeof(*groups));
+    lp_map_group *groups =
+        lp_realloc(map->allocator, map->groups, room * sizeof(*groups));
     if (!groups) return LP_NOMEM;
     map->groups = groups;
     map->group_room = room;
@@ -77,7 +80,7 @@ static int move_handles(lpool_map *map, lp_load *load)
 {
     lp_buffer *items = &map->items;
     if (items->handle_count == 0) return LP_OK;
-    load->handles = lp_alloc(sizeof(*load->handles));
+    load->handles = lp_alloc(map->allocator, sizeof(*load->handles));
     if (!load->handles) return LP_NOMEM;
     load->handles->next = NULL;
     load->handles->items = items->handles;
@@ -183,7 +186,8 @@ static int note_index(lpool_map *map)
     size_t at = (size_t)(map->gathered / LP_GROUP_STRIDE);
     if (at == map->index_room) {
         size_t room = 2 * map->index_room + 16;
-        uint64_t *index = lp_realloc(map->index, room * sizeof(*index));
+        uint64_t *index =
+            lp_realloc(map->allocator, map->index, room * sizeof(*index));
         if (!index) return LP_NOMEM;
         map->index = index;
         map->index_room = room;
@@ -220,7 +224,7 @@ static int use_messages(lua_State *L, lpool_map *map)
 {
     lp_buffer integers = map->items;
     uint64_t count = map->gathered;
-    lp_buffer_init(&map->items);
+    lp_buffer_init(&map->items, map->allocator);
     map->form = LP_FORM_MESSAGES;
     map->gathered = 0;
     int status = begin_handles(map);

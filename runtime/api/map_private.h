@@ -26,6 +26,7 @@ typedef struct lp_waiting_piece {
 
 /* Used by one thread. */
 struct lpool_map {
+    const lp_allocator *allocator;
     lp_executor *executor; /* owned; NULL once closed */
     bool reading;          /* user code may run: the piece must stay */
     uint64_t serial;
@@ -56,6 +57,7 @@ struct lpool_map {
     lp_waiting_piece *waiting; /* a heap by first */
     size_t waiting_count;
     size_t waiting_room;
+    bool starved; /* there are more, and no memory to note them */
 
     /* The piece in reading. */
     lp_address current; /* 0: none */

@@ -95,7 +95,9 @@ int lpool_submit_c(lua_State *L, lpool_executor *executor,
     }
     native **box = push_box(L);
     int self = lua_gettop(L);
-    native *shared = lp_alloc(sizeof(*shared));
+    native *shared =
+        lp_alloc(lp_executor_host(lp_executor_inner(executor))->allocator,
+                 sizeof(*shared));
     if (!shared) {
         lua_settop(L, self - 1);
         return LP_NOMEM;

@@ -46,7 +46,8 @@ static void *run(void *argument)
 static int start_locked(lpool *pool) LP_HOLDS(&pool->lock)
 {
     if (pool->notifier) return LP_OK;
-    lp_notifier *notifier = lp_calloc(1, sizeof(*notifier));
+    lp_notifier *notifier =
+        lp_calloc(pool->host.allocator, 1, sizeof(*notifier));
     if (!notifier) return LP_NOMEM;
     notifier->pool = pool;
     lp_list_init(&notifier->notices);

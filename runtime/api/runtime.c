@@ -26,47 +26,12 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
 
 const char *lpool_strerror(int status)
 {
-    switch ((lp_status)status) {
-    case LP_OK:
-        return "success";
-    case LP_NOMEM:
-        return "not enough memory";
-    case LP_CLOSED:
-        return "the executor was shut down";
-    case LP_BROKEN:
-        return "the executor is broken";
-    case LP_TIMEOUT:
-        return "the timeout has passed";
-    case LP_INTERRUPTED:
-        return "interrupted";
-    case LP_UNSENDABLE:
-        return "a value cannot cross";
-    case LP_CORRUPT:
-        return "corrupt bytes";
-    case LP_INVALID:
-        return "an argument or a state that does not fit";
-    case LP_SYSTEM:
-        return "the system refused";
-    case LP_FAILED:
-        return "an error was raised";
-    case LP_DEADLOCK:
-        return "tasks of an executor wait for each other, for ever";
-    case LP_DEEP:
-        return "executors are nested too deep";
-    case LP_FULL:
-        return "the queue is full";
-    case LP_CROWDED:
-        return "too many different priorities are pending";
-    case LP_NOHELPER:
-        return "there is no helper program for process pools";
-    case LP_VERSION:
-        return "lpool or Lua is of another version than expected";
-    }
-    return "an unknown status";
+    return lp_status_text(status);
 }
 
-static void log_to_stderr(const char *line)
+static void log_to_stderr(void *context, const char *line)
 {
+    (void)context;
     fprintf(stderr, "lpool: %s\n", line);
 }
 
@@ -79,9 +44,12 @@ int lpool_open(const lpool_config *config, lpool **out)
 {
     if (!config || !out) return LP_INVALID;
     if (config->size != sizeof(*config)) return LP_VERSION;
-    lpool *pool = lp_calloc(1, sizeof(*pool));
+    const lp_allocator allocator = {config->allocate, config->context};
+    lpool *pool = lp_calloc(&allocator, 1, sizeof(*pool));
     if (!pool) return LP_NOMEM;
-    int status = lp_host_init(&pool->host);
+    pool->allocator = allocator;
+    lp_alloc_rebind(pool, &pool->allocator);
+    int status = lp_host_init(&pool->host, &pool->allocator);
     if (status != LP_OK) {
         lp_free(pool);
         return status;
@@ -90,6 +58,7 @@ int lpool_open(const lpool_config *config, lpool **out)
     pool->config = *config;
     if (!pool->config.log) pool->config.log = log_to_stderr;
     pool->caller_codec = (lp_codec_config){
+        .allocator = &pool->allocator,
         .library = pool->host.library,
         .check_handle = lp_handle_check,
         .push_handle = lp_handle_push,
@@ -146,6 +115,11 @@ int lpool_close(lpool *pool)
     lp_free(pool->helper);
     lp_free(pool);
     return LP_OK;
+}
+
+void *lpool_context(const lpool *pool)
+{
+    return pool ? pool->config.context : NULL;
 }
 
 int64_t lpool_now(void)

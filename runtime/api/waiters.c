@@ -21,7 +21,8 @@ int lpool_waiter_open(lua_State *L, lpool_waiter **out)
 {
     lp_caller *caller = lp_caller_find(L);
     if (!caller || !out) return LP_INVALID;
-    lpool_waiter *waiter = lp_calloc(1, sizeof(*waiter));
+    lpool_waiter *waiter =
+        lp_calloc(caller->pool->host.allocator, 1, sizeof(*waiter));
     if (!waiter) return LP_NOMEM;
     lp_mailbox_init(&waiter->mailbox, &caller->pool->host);
     *out = waiter;
@@ -47,7 +48,8 @@ int lpool_waiter_add(lpool_waiter *waiter, lpool_future *future)
         return lp_mailbox_expect(&waiter->mailbox, task);
     if (waiter->count == waiter->room) {
         size_t room = 2 * waiter->room + 16;
-        lp_task **ended = lp_realloc(waiter->ended, room * sizeof(*ended));
+        lp_task **ended = lp_realloc(waiter->mailbox.host->allocator,
+                                     waiter->ended, room * sizeof(*ended));
         if (!ended) return LP_NOMEM;
         waiter->ended = ended;
         waiter->room = room;

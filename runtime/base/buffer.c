@@ -9,9 +9,10 @@
 
 #define SMALLEST 256
 
-void lp_buffer_init(lp_buffer *buffer)
+void lp_buffer_init(lp_buffer *buffer, const lp_allocator *allocator)
 {
     memset(buffer, 0, sizeof(*buffer));
+    buffer->allocator = allocator;
 }
 
 /* Free the bytes, wherever they are. */
@@ -31,7 +32,7 @@ void lp_buffer_clear(lp_buffer *buffer)
 {
     lp_handles_free(buffer->handles, buffer->handle_count);
     free_bytes(buffer);
-    lp_buffer_init(buffer);
+    lp_buffer_init(buffer, buffer->allocator);
 }
 
 static void release_all(const lp_handle *handles, size_t count)
@@ -92,7 +93,7 @@ int lp_buffer_grow(lp_buffer *buffer, size_t extra)
     if (buffer->memory && capacity >= buffer->memory->from)
         return grow_in_memory(buffer, capacity);
 
-    uint8_t *bytes = lp_realloc(buffer->bytes, capacity);
+    uint8_t *bytes = lp_realloc(buffer->allocator, buffer->bytes, capacity);
     if (!bytes) return LP_NOMEM;
     buffer->bytes = bytes;
     buffer->capacity = capacity;
@@ -103,8 +104,8 @@ int lp_buffer_add_handle(lp_buffer *buffer, lp_handle handle)
 {
     if (buffer->handle_count == buffer->handle_capacity) {
         size_t capacity = buffer->handle_capacity * 2 + 4;
-        lp_handle *handles =
-            lp_realloc(buffer->handles, capacity * sizeof(*handles));
+        lp_handle *handles = lp_realloc(buffer->allocator, buffer->handles,
+                                        capacity * sizeof(*handles));
         if (!handles) return LP_NOMEM;
         buffer->handles = handles;
         buffer->handle_capacity = capacity;

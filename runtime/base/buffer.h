@@ -8,6 +8,8 @@
 #ifndef LP_BASE_BUFFER_H
 #define LP_BASE_BUFFER_H
 
+#include "base/alloc.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,8 +43,9 @@ typedef struct lp_memory {
 #define LP_BUFFER_LARGE ((size_t)64 << 10)
 
 typedef struct lp_buffer {
-    const lp_memory *memory; /* NULL: the heap serves for all sizes */
-    uint64_t place;          /* of bytes in that memory; 0: on the heap */
+    const lp_allocator *allocator; /* of the heap; NULL: malloc */
+    const lp_memory *memory;       /* NULL: the heap serves for all sizes */
+    uint64_t place;                /* of bytes in that memory; 0: on the heap */
     uint8_t *bytes;
     size_t length;
     size_t capacity;
@@ -51,10 +54,13 @@ typedef struct lp_buffer {
     size_t handle_capacity;
 } lp_buffer;
 
-/* All zeroes is an empty buffer too. */
-void lp_buffer_init(lp_buffer *buffer);
+/* All zeroes is an empty buffer too, that takes its memory from malloc. */
+void lp_buffer_init(lp_buffer *buffer, const lp_allocator *allocator);
 
-/* Free the memory and release the handles. Half-built buffers are fine. */
+/*
+ * Free the memory and release the handles: empty, with its allocator.
+ * Half-built buffers are fine.
+ */
 void lp_buffer_clear(lp_buffer *buffer);
 
 /* Drop what is in it, handles released, and keep the memory for the next. */

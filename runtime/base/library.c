@@ -33,6 +33,7 @@ typedef struct name {
 } name;
 
 struct lp_library {
+    const lp_allocator *allocator;
     lp_library_remote *remote; /* NULL: not attached. Immutable after that */
 
     lp_lock lock; /* guards everything below */
@@ -53,10 +54,11 @@ struct lp_library {
     size_t name_capacity; /* a power of two, or 0 */
 };
 
-lp_library *lp_library_new(void)
+lp_library *lp_library_new(const lp_allocator *allocator)
 {
-    lp_library *library = lp_calloc(1, sizeof(*library));
+    lp_library *library = lp_calloc(allocator, 1, sizeof(*library));
     if (!library) return NULL;
+    library->allocator = allocator;
     lp_lock_init(&library->lock, LP_RANK_LIBRARY);
     lp_library_file_init(&library->file);
     return library;
@@ -100,9 +102,11 @@ static int grow_entries_locked(lp_library *library) LP_HOLDS(&library->lock)
 
     size_t capacity =
         library->entry_capacity ? library->entry_capacity * 2 : 32;
-    uint32_t *index = lp_calloc(capacity * 2, sizeof(*index));
+    uint32_t *index =
+        lp_calloc(library->allocator, capacity * 2, sizeof(*index));
     if (!index) return LP_NOMEM;
-    entry *entries = lp_realloc(library->entries, capacity * sizeof(*entries));
+    entry *entries = lp_realloc(library->allocator, library->entries,
+                                capacity * sizeof(*entries));
     if (!entries) {
         lp_free(index);
         return LP_NOMEM;
@@ -126,7 +130,8 @@ static int copy_locked(lp_library *library, uint32_t number, const void *bytes,
         return lp_library_file_put(&library->file, number, bytes, copy->length,
                                    copy->hash, &copy->bytes);
     }
-    uint8_t *block = lp_alloc(copy->length ? copy->length : 1);
+    uint8_t *block =
+        lp_alloc(library->allocator, copy->length ? copy->length : 1);
     if (!block) return LP_NOMEM;
     if (copy->length > 0) memcpy(block, bytes, copy->length);
     copy->bytes = block;
@@ -205,7 +210,7 @@ static int grow_names_locked(lp_library *library) LP_HOLDS(&library->lock)
     if (library->name_count < library->name_capacity / 2) return LP_OK;
 
     size_t capacity = library->name_capacity ? library->name_capacity * 2 : 32;
-    name *names = lp_calloc(capacity, sizeof(*names));
+    name *names = lp_calloc(library->allocator, capacity, sizeof(*names));
     if (!names) return LP_NOMEM;
     for (size_t i = 0; i < library->name_capacity; i++) {
         const name *old = &library->names[i];
@@ -294,7 +299,8 @@ int lp_library_share(lp_library *library, int *fd)
 int lp_library_attach(lp_library *library, int fd, const lp_library_link *link)
 {
     assert(!library->remote && !library->shared && library->entry_count == 0);
-    return lp_library_remote_new(fd, link, &library->remote);
+    return lp_library_remote_new(fd, link, library->allocator,
+                                 &library->remote);
 }
 
 void lp_library_reply(lp_library *library, const lp_library_question *question,

@@ -13,13 +13,15 @@
 #ifndef LP_BASE_LIBRARY_H
 #define LP_BASE_LIBRARY_H
 
+#include "base/alloc.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 typedef struct lp_library lp_library;
 
 /* NULL if memory is short. */
-lp_library *lp_library_new(void);
+lp_library *lp_library_new(const lp_allocator *allocator);
 
 /* NULL is allowed. */
 void lp_library_free(lp_library *library);

@@ -40,6 +40,7 @@ typedef struct said {
 } said;
 
 struct lp_library_remote {
+    const lp_allocator *allocator;
     lp_library_link link; /* immutable */
     lp_lock lock;         /* guards everything below */
     lp_library_file file; /* but for its descriptor, which is immutable */
@@ -64,9 +65,10 @@ static uint64_t random_key(void)
 }
 
 int lp_library_remote_new(int fd, const lp_library_link *link,
+                          const lp_allocator *allocator,
                           lp_library_remote **out)
 {
-    lp_library_remote *remote = lp_calloc(1, sizeof(*remote));
+    lp_library_remote *remote = lp_calloc(allocator, 1, sizeof(*remote));
     if (!remote) {
         close(fd);
         return LP_NOMEM;
@@ -78,6 +80,7 @@ int lp_library_remote_new(int fd, const lp_library_link *link,
     }
     lp_lock_init(&remote->lock, LP_RANK_LIBRARY);
     remote->link = *link;
+    remote->allocator = allocator;
     remote->last_key = random_key();
     *out = remote;
     return LP_OK;
@@ -140,7 +143,7 @@ static void remember_locked(lp_library_remote *remote, known item)
     if (remote->known_count >= remote->known_capacity / 2) {
         size_t capacity =
             remote->known_capacity ? remote->known_capacity * 2 : 64;
-        known *table = lp_calloc(capacity, sizeof(*table));
+        known *table = lp_calloc(remote->allocator, capacity, sizeof(*table));
         if (!table) return;
         for (size_t i = 0; i < remote->known_capacity; i++) {
             if (remote->known[i].number != 0)

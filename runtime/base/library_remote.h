@@ -7,12 +7,14 @@
 #ifndef LP_BASE_LIBRARY_REMOTE_H
 #define LP_BASE_LIBRARY_REMOTE_H
 
+#include "base/alloc.h"
 #include "base/library.h"
 
 typedef struct lp_library_remote lp_library_remote;
 
 /* Takes fd, whatever comes of it. 0, LP_NOMEM or LP_SYSTEM. */
 int lp_library_remote_new(int fd, const lp_library_link *link,
+                          const lp_allocator *allocator,
                           lp_library_remote **out);
 
 /* NULL is allowed. */

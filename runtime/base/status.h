@@ -27,4 +27,7 @@ typedef enum lp_status {
     LP_VERSION = -21,    /* lpool or Lua is of another version */
 } lp_status;
 
+/* What a status means, in words; never NULL. */
+const char *lp_status_text(int status);
+
 #endif

@@ -38,6 +38,7 @@ static void handle(int number)
                                         job | LP_JOB_STOPPED))
         return; /* it was given up in this moment */
     stop->arm(stop->current);
+    if (stop->tell) stop->tell(stop->listener);
     poke(stop);
 }
 

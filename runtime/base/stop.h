@@ -35,6 +35,8 @@ typedef struct lp_stop {
     lp_job_words *words;
     void *volatile current; /* what runs: for arm */
     void (*arm)(void *current);
+    void (*volatile tell)(void *listener); /* then; NULL: nobody is told */
+    void *volatile listener;
     /* Have the stack of current shown soon, by a call of show. */
     void (*ask)(struct lp_stop *stop);
     void *asked; /* for ask */

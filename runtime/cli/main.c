@@ -106,12 +106,40 @@ static bool run_input(lua_State *L, const lp_options *options)
     return true;
 }
 
+static void print_times(const char *what, const lpool_times *times)
+{
+    fprintf(stderr,
+            "lpool: %s p50 %.6f s, p90 %.6f s, p99 %.6f s, at most %.6f s\n",
+            what, (double)times->p50 / 1e9, (double)times->p90 / 1e9,
+            (double)times->p99 / 1e9, (double)times->longest / 1e9);
+}
+
+/* What all pools of the program have done. [-] */
+static void print_stats(lua_State *L, int64_t began)
+{
+    lpool_stats stats = {.size = sizeof(stats)};
+    (void)fflush(stdout); /* Output before it shows before it. */
+    if (lpool_of(L)) (void)lpool_host_stats(lpool_of(L), &stats);
+    fprintf(
+        stderr,
+        "lpool: %llu tasks in %.3f s: %llu completed, %llu failed, %llu "
+        "cancelled, %llu lost\n",
+        (unsigned long long)stats.submitted,
+        (double)(lpool_now() - began) / 1e9,
+        (unsigned long long)stats.completed, (unsigned long long)stats.failed,
+        (unsigned long long)stats.cancelled, (unsigned long long)stats.lost);
+    if (stats.submitted == 0) return;
+    print_times("ran:", &stats.run);
+    print_times("waited:", &stats.wait);
+}
+
 /* run(command line) -> true if all went well. */
 static int run(lua_State *L)
 {
     const command_line *line = lua_touserdata(L, 1);
     const lp_options *options = &line->options;
     bool has_script = options->script < line->argc;
+    int64_t began = lpool_now();
 
     luaL_checkversion(L);
     if (options->ignores_environment) {
@@ -128,6 +156,7 @@ static int run(lua_State *L)
     if (fine && (!has_script || options->interactive))
         fine = run_input(L, options);
     fine = lp_chunk_finish(L) && fine;
+    if (options->shows_stats) print_stats(L, began);
     lua_pushboolean(L, fine);
     return 1;
 }

@@ -30,6 +30,8 @@ static const option table[] = {
     {"-v", NULL, "show the version, then go on", LP_OPTION_BANNER},
     {"-E", NULL, "ignore environment variables", LP_OPTION_IGNORE_ENVIRONMENT},
     {"-W", NULL, "turn warnings on", LP_OPTION_WARN},
+    {"--stats", NULL, "show at the end what was done, and how fast",
+     LP_OPTION_STATS},
     {"--help", NULL, "show this list and exit", LP_OPTION_HELP},
     {"--version", NULL, "show the version and exit", LP_OPTION_VERSION},
     {"--", NULL, "stop handling options", LP_OPTION_END},
@@ -102,6 +104,9 @@ static bool apply(lp_option_kind kind, lp_options *options)
         return true;
     case LP_OPTION_IGNORE_ENVIRONMENT:
         options->ignores_environment = true;
+        return true;
+    case LP_OPTION_STATS:
+        options->shows_stats = true;
         return true;
     case LP_OPTION_REQUIRE:
     case LP_OPTION_WARN:

@@ -16,6 +16,7 @@ typedef enum lp_option_kind {
     LP_OPTION_BANNER,             /* -v: the version, and then go on */
     LP_OPTION_IGNORE_ENVIRONMENT, /* -E */
     LP_OPTION_WARN,               /* -W */
+    LP_OPTION_STATS,              /* --stats */
     LP_OPTION_HELP,               /* --help */
     LP_OPTION_VERSION,            /* --version: and nothing else */
     LP_OPTION_END,                /* --: what follows is the script */
@@ -31,6 +32,7 @@ typedef struct lp_options {
     bool executes; /* there is an -e */
     bool interactive;
     bool ignores_environment;
+    bool shows_stats;
 } lp_options;
 
 /* One option as it was given. */

@@ -70,12 +70,13 @@ bool lp_class_serializes(lua_State *L, const lp_encoder *E, int index)
 }
 
 /* Make room in a list of count things. 0 or LP_NOMEM. */
-static int grow(void **list, size_t count, size_t *capacity, size_t size)
+static int grow(const lp_encoder *E, void **list, size_t count,
+                size_t *capacity, size_t size)
 {
     if (count < *capacity) return LP_OK;
 
     size_t bigger = *capacity * 2 + 8;
-    void *moved = lp_realloc(*list, bigger * size);
+    void *moved = lp_realloc(E->codec->config.allocator, *list, bigger * size);
     if (!moved) return LP_NOMEM;
     *list = moved;
     *capacity = bigger;
@@ -94,7 +95,8 @@ static int find_use(lua_State *L, lp_encoder *E, int index, size_t *use)
     if (class->call == E->call) return LP_OK;
 
     void *uses = E->uses;
-    int status = grow(&uses, E->use_count, &E->use_capacity, sizeof(*E->uses));
+    int status =
+        grow(E, &uses, E->use_count, &E->use_capacity, sizeof(*E->uses));
     E->uses = uses;
     if (status != LP_OK) return status;
     if (lua_isnil(L, list)) {
@@ -124,8 +126,8 @@ static int note(lua_State *L, lp_encoder *E, int index,
     if (status != LP_OK) return status;
 
     void *locals = E->locals;
-    status =
-        grow(&locals, E->local_count, &E->local_capacity, sizeof(*E->locals));
+    status = grow(E, &locals, E->local_count, &E->local_capacity,
+                  sizeof(*E->locals));
     E->locals = locals;
     if (status != LP_OK) return status;
     entry->kind = LP_IDENTITY_CLASS;

@@ -73,7 +73,7 @@ void lp_codec_open(lua_State *L, const lp_codec_config *config)
 
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     /* Workers run the same Lua as the state that opened the host. */
-    if (!config->worker) lp_prototype_check(L);
+    if (!config->worker) lp_prototype_check(L, config->allocator);
 
     lp_codec *codec = lua_newuserdatauv(L, sizeof(*codec), LP_SLOT_COUNT);
     memset(codec, 0, sizeof(*codec));

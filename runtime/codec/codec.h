@@ -13,6 +13,7 @@
 #ifndef LP_CODEC_CODEC_H
 #define LP_CODEC_CODEC_H
 
+#include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/library.h"
 #include "base/status.h"
@@ -24,6 +25,7 @@
 
 /* What the layers above lend to a codec. */
 typedef struct lp_codec_config {
+    const lp_allocator *allocator; /* of scratch memory; NULL: malloc */
     lp_library *library; /* shared by all states of the host; borrowed */
 
     /*

@@ -419,6 +419,7 @@ int lp_globals_scan(const uint8_t *dump, size_t length, const lp_layout *layout,
 
     w.layout = layout;
     w.accesses = accesses;
+    lp_buffer_init(&w.constants, accesses->allocator);
     skip(&w, layout->function);
     read_function(&w, NULL, 0);
     lp_buffer_clear(&w.constants);

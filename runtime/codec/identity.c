@@ -14,7 +14,7 @@
 void lp_identity_clear(lp_identity *identity)
 {
     lp_free(identity->entries);
-    memset(identity, 0, sizeof(*identity));
+    *identity = (lp_identity){.allocator = identity->allocator};
 }
 
 void lp_identity_reset(lp_identity *identity)
@@ -36,10 +36,13 @@ int lp_identity_grow(lp_identity *identity)
 {
     unsigned shift =
         identity->capacity ? identity->shift - 1 : 64 - SMALLEST_BITS;
-    lp_identity bigger = {
-        .capacity = (size_t)1 << (64 - shift), .shift = shift, .epoch = 1};
+    lp_identity bigger = {.allocator = identity->allocator,
+                          .capacity = (size_t)1 << (64 - shift),
+                          .shift = shift,
+                          .epoch = 1};
 
-    bigger.entries = lp_calloc(bigger.capacity, sizeof(*bigger.entries));
+    bigger.entries =
+        lp_calloc(bigger.allocator, bigger.capacity, sizeof(*bigger.entries));
     if (!bigger.entries) return LP_NOMEM;
 
     for (size_t i = 0; i < identity->capacity; i++) {

@@ -7,6 +7,8 @@
 #ifndef LP_CODEC_IDENTITY_H
 #define LP_CODEC_IDENTITY_H
 
+#include "base/alloc.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +31,7 @@ typedef struct lp_identity_entry {
 } lp_identity_entry;
 
 typedef struct lp_identity {
+    const lp_allocator *allocator; /* NULL: malloc */
     lp_identity_entry *entries;
     size_t capacity; /* a power of two, or 0 */
     size_t count;
@@ -36,6 +39,7 @@ typedef struct lp_identity {
     uint16_t epoch;
 } lp_identity;
 
+/* Empty, with its allocator. */
 void lp_identity_clear(lp_identity *identity);
 
 /* Forget all entries. */

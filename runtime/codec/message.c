@@ -50,6 +50,18 @@ static int collect_encoder(lua_State *L)
     return 0;
 }
 
+static void set_allocator(lp_encoder *E, const lp_allocator *allocator)
+{
+    E->identity.allocator = allocator;
+    lp_buffer_init(&E->dump, allocator);
+    lp_buffer_init(&E->entry, allocator);
+    lp_buffer_init(&E->globals, allocator);
+    lp_buffer_init(&E->content, allocator);
+    lp_buffer_init(&E->reason, allocator);
+    lp_buffer_init(&E->fields, allocator);
+    lp_buffer_init(&E->trail, allocator);
+}
+
 /* Push an encoder that nobody uses. [-0, +1, m] */
 static lp_encoder *take_encoder(lua_State *L, lp_codec *codec, int context)
 {
@@ -63,6 +75,7 @@ static lp_encoder *take_encoder(lua_State *L, lp_codec *codec, int context)
     E = lua_newuserdatauv(L, sizeof(*E), 1);
     memset(E, 0, sizeof(*E));
     E->codec = codec;
+    set_allocator(E, codec->config.allocator);
     lua_pushvalue(L, context);
     (void)lua_setiuservalue(L, -2, 1); /* it has one */
     lua_createtable(L, 0, 1);

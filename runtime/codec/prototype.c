@@ -290,8 +290,11 @@ int lp_prototype_push(lua_State *L, lp_encoder *E, const lp_prototype **found)
     return LP_OK;
 }
 
-/* Whether the layout of the probe and what it does are as they should be. */
-static bool is_as_expected(const lp_buffer *dump, lp_buffer *accesses)
+/*
+ * Whether the layout of the probe and what it does are as they should be: 0,
+ * LP_CORRUPT or LP_NOMEM.
+ */
+static int compare_probe(const lp_buffer *dump, lp_buffer *accesses)
 {
     static const char *const names[] = {"a", "b", "c"};
     lp_layout layout;
@@ -300,26 +303,30 @@ static bool is_as_expected(const lp_buffer *dump, lp_buffer *accesses)
     bool assigns;
 
     if (lp_globals_layout(dump->bytes, dump->length, &layout) != LP_OK ||
-        layout.upvalue_count != 1 || !layout.environments[0] ||
-        lp_globals_scan(dump->bytes, dump->length, &layout, accesses,
-                        &assigns) != LP_OK ||
-        accesses->length != sizeof(access) || assigns)
-        return false;
+        layout.upvalue_count != 1 || !layout.environments[0])
+        return LP_CORRUPT;
+    int status =
+        lp_globals_scan(dump->bytes, dump->length, &layout, accesses, &assigns);
+    if (status != LP_OK) return status;
+    if (accesses->length != sizeof(access) || assigns) return LP_CORRUPT;
     memcpy(access, accesses->bytes, sizeof(access));
     for (size_t i = 0; i < 3; i++) {
         if (access[i].length != 1 || access[i].name[0] != names[i][0] ||
             access[i].assigns != (i == 1))
-            return false;
+            return LP_CORRUPT;
     }
 
-    if (layout.code + sizeof(code) > dump->length) return false;
+    if (layout.code + sizeof(code) > dump->length) return LP_CORRUPT;
     memcpy(code, dump->bytes + layout.code, sizeof(code));
     return code[2] == instruction(LP_OP_CLOSURE, 1, 0) &&
-           code[3] == instruction(LP_OP_RETURN, 1,
-                                  1 | 2 << 1 | 1 << 9 /* it is vararg */);
+                   code[3] ==
+                       instruction(LP_OP_RETURN, 1,
+                                   1 | 2 << 1 | 1 << 9 /* it is vararg */)
+               ? LP_OK
+               : LP_CORRUPT;
 }
 
-void lp_prototype_check(lua_State *L)
+void lp_prototype_check(lua_State *L, const lp_allocator *allocator)
 {
     static const char probe[] =
         "local x; return function() x = a; b = _ENV; return c end";
@@ -328,18 +335,19 @@ void lp_prototype_check(lua_State *L)
 
     if (luaL_loadbufferx(L, probe, sizeof(probe) - 1, "=probe", "t") != LUA_OK)
         lua_error(L);
-    lp_buffer_init(&dump);
-    lp_buffer_init(&accesses);
+    lp_buffer_init(&dump, allocator);
+    lp_buffer_init(&accesses, allocator);
     int status = dump_function(L, lua_gettop(L), &dump);
     unsigned version = dump.length > 4 ? dump.bytes[4] : 0;
-    bool good = status == LP_OK &&
-                lp_globals_check_header(dump.bytes, dump.length) &&
-                is_as_expected(&dump, &accesses);
+    if (status == LP_OK)
+        status = lp_globals_check_header(dump.bytes, dump.length)
+                     ? compare_probe(&dump, &accesses)
+                     : LP_CORRUPT;
     lp_buffer_clear(&dump);
     lp_buffer_clear(&accesses);
     lua_pop(L, 1);
-    if (status != LP_OK) luaL_error(L, "not enough memory");
-    if (!good) {
+    if (status == LP_NOMEM) luaL_error(L, "not enough memory");
+    if (status != LP_OK) {
         luaL_error(L,
                    "this Lua's bytecode has format %d.%d or is changed; "
                    "lpool reads 5.4 as its makers ship it",

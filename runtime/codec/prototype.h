@@ -7,6 +7,7 @@
 #ifndef LP_CODEC_PROTOTYPE_H
 #define LP_CODEC_PROTOTYPE_H
 
+#include "base/alloc.h"
 #include "codec/encoder.h"
 
 /* Past this, there is no factory: registers would not do. */
@@ -43,6 +44,6 @@ int lp_prototype_push(lua_State *L, lp_encoder *E, const lp_prototype **found);
  * Raise an error if functions do not look as we think in this Lua. For
  * lp_codec_open. [-0, +0, e]
  */
-void lp_prototype_check(lua_State *L);
+void lp_prototype_check(lua_State *L, const lp_allocator *allocator);
 
 #endif

@@ -122,7 +122,8 @@ int lp_shape_define(lp_encoder *E, const lp_survey *survey,
     *defined = NULL;
     if (E->shape_count == LP_SHAPES) return LP_OK;
     if (!E->shapes) {
-        E->shapes = lp_alloc(LP_SHAPES * sizeof(*E->shapes));
+        E->shapes = lp_alloc(E->codec->config.allocator,
+                             LP_SHAPES * sizeof(*E->shapes));
         if (!E->shapes) return LP_NOMEM;
     }
 

@@ -97,9 +97,10 @@ static_assert(sizeof(arena_head) <= 4096 && sizeof(arena_extent) == 16,
 struct lp_arena {
     _Atomic(parts *) parts;    /* NULL before the first block */
     _Atomic uint64_t returned; /* list of blocks that came home */
-    lp_shm *file;              /* NULL: private memory */
-    arena_head *head;          /* in the file; NULL: books are private */
-    arena_extent *extents;     /* in the file, by number */
+    const lp_allocator *allocator;
+    lp_shm *file;          /* NULL: private memory */
+    arena_head *head;      /* in the file; NULL: books are private */
+    arena_extent *extents; /* in the file, by number */
 };
 
 /* The least class whose blocks hold size bytes, header included. */
@@ -120,14 +121,17 @@ static size_t class_size(uint32_t class)
            ((size_t)(class - 5) % 4 + 1) * ((size_t)1 << (top - 2));
 }
 
-lp_arena *lp_arena_new(void)
+lp_arena *lp_arena_new(const lp_allocator *allocator)
 {
-    return lp_calloc(1, sizeof(lp_arena));
+    lp_arena *arena = lp_calloc(allocator, 1, sizeof(*arena));
+    if (arena) arena->allocator = allocator;
+    return arena;
 }
 
-lp_arena *lp_arena_open(lp_shm *file, size_t begin, bool private_books)
+lp_arena *lp_arena_open(lp_shm *file, size_t begin, bool private_books,
+                        const lp_allocator *allocator)
 {
-    lp_arena *arena = lp_arena_new();
+    lp_arena *arena = lp_arena_new(allocator);
     if (!arena) return NULL;
     arena->file = file;
     if (!private_books)
@@ -146,7 +150,7 @@ static parts *parts_of(const lp_arena *arena)
 static int make_parts(lp_arena *arena)
 {
     parts *none = NULL;
-    parts *made = lp_calloc(1, sizeof(*made));
+    parts *made = lp_calloc(arena->allocator, 1, sizeof(*made));
     if (!made) return LP_NOMEM;
     made->books.next_size = FIRST_SEGMENT;
     if (!atomic_compare_exchange_strong(&arena->parts, &none, made))
@@ -171,7 +175,7 @@ static segment *segment_of(lp_arena *arena, uint32_t number)
     /* Acquire; pairs with the exchange below. */
     segment *found = atomic_load_explicit(group, memory_order_acquire);
     if (!found) {
-        segment *made = lp_calloc(GROUP_SIZE, sizeof(*made));
+        segment *made = lp_calloc(arena->allocator, GROUP_SIZE, sizeof(*made));
         if (!made) return NULL;
         if (atomic_compare_exchange_strong(group, &found, made)) {
             found = made;
@@ -192,6 +196,8 @@ void lp_arena_free(lp_arena *arena)
             uint8_t *memory = atomic_load(&group[j].memory);
             if (arena->file) {
                 lp_shm_unmap(arena->file, memory, group[j].size);
+            } else if (lp_allocator_is_own(arena->allocator)) {
+                lp_free(memory);
             } else if (memory) {
                 munmap(memory, group[j].size);
             }
@@ -286,6 +292,8 @@ static lp_place make_place(uint32_t number, size_t offset)
 /* Fresh memory for a segment: at offset, if it is in a file. */
 static uint8_t *take_memory(lp_arena *arena, size_t size, uint64_t *offset)
 {
+    if (!arena->file && lp_allocator_is_own(arena->allocator))
+        return lp_alloc(arena->allocator, size);
     if (!arena->file) {
         void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -333,7 +341,7 @@ static void empty_segment(lp_arena *arena, uint32_t number)
     if (arena->file) {
         lp_shm_punch(arena->file, arena->extents[number].offset + page,
                      where->size - page);
-    } else {
+    } else if (!lp_allocator_is_own(arena->allocator)) {
         (void)madvise(atomic_load(&where->memory) + page, where->size - page,
                       MADV_DONTNEED);
     }

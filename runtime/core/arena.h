@@ -18,6 +18,7 @@
 #ifndef LP_CORE_ARENA_H
 #define LP_CORE_ARENA_H
 
+#include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/shm.h"
 
@@ -36,7 +37,7 @@ typedef uint64_t lp_place;
 #define LP_PLACE_BITS        50
 
 /* An empty arena, which takes its first memory when asked. NULL: no memory. */
-lp_arena *lp_arena_new(void);
+lp_arena *lp_arena_new(const lp_allocator *allocator);
 
 /* Bytes at the start of an arena's file, all in the file's first mapping. */
 #define LP_ARENA_HEAD     ((size_t)4096 + LP_ARENA_SEGMENTS * 16)
@@ -48,7 +49,8 @@ lp_arena *lp_arena_new(void);
  * If its readers are not trusted, private_books keeps the books, and what
  * comes home, out of the file; then it cannot have another writer later.
  */
-lp_arena *lp_arena_open(lp_shm *file, size_t begin, bool private_books);
+lp_arena *lp_arena_open(lp_shm *file, size_t begin, bool private_books,
+                        const lp_allocator *allocator);
 
 /*
  * Map all that there is, so that its file may be closed: whoever reads it

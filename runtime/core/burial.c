@@ -303,7 +303,7 @@ static void search_tasks_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     uint32_t count = executor->tasks.count;
-    uint8_t *known = lp_calloc((size_t)count + 1, 1);
+    uint8_t *known = lp_calloc(executor->host->allocator, (size_t)count + 1, 1);
     if (known) mark_known_locked(work, known);
     for (uint32_t i = 0; i < count; i++) {
         lp_task *task = lp_executor_task(executor, i);

@@ -4,8 +4,9 @@
 #include "base/alloc.h"
 #include "base/status.h"
 
-void lp_chunks_init(lp_chunks *chunks)
+void lp_chunks_init(lp_chunks *chunks, const lp_allocator *allocator)
 {
+    chunks->allocator = allocator;
     for (uint32_t i = 0; i < LP_CHUNKS; i++)
         atomic_init(&chunks->at[i], NULL);
     chunks->file = NULL;
@@ -14,7 +15,7 @@ void lp_chunks_init(lp_chunks *chunks)
 
 void lp_chunks_share(lp_chunks *chunks, lp_shm *file, lp_chunk_places *places)
 {
-    lp_chunks_init(chunks);
+    lp_chunks_init(chunks, NULL);
     chunks->file = file;
     chunks->places = places;
 }
@@ -38,7 +39,7 @@ int lp_chunks_make(lp_chunks *chunks, uint32_t number, size_t size)
     char *memory;
     uint64_t place = 0;
     if (!chunks->file) {
-        memory = lp_calloc(1, size);
+        memory = lp_calloc(chunks->allocator, 1, size);
     } else {
         if (lp_shm_extend(chunks->file, size, &place) != LP_OK) return LP_NOMEM;
         memory = lp_shm_map(chunks->file, place, size);

@@ -8,6 +8,7 @@
 #ifndef LP_CORE_CHUNKS_H
 #define LP_CORE_CHUNKS_H
 
+#include "base/alloc.h"
 #include "base/shm.h"
 
 #include <stdatomic.h>
@@ -23,12 +24,13 @@ typedef struct lp_chunk_places {
 
 typedef struct lp_chunks {
     _Atomic(char *) at[LP_CHUNKS]; /* as this process sees them */
+    const lp_allocator *allocator; /* of private memory */
     lp_shm *file;                  /* borrowed; NULL: private memory */
     lp_chunk_places *places;       /* borrowed; for a file */
 } lp_chunks;
 
 /* No chunks, in private memory. */
-void lp_chunks_init(lp_chunks *chunks);
+void lp_chunks_init(lp_chunks *chunks, const lp_allocator *allocator);
 
 /* The same, in a file and with a list, which are there already. */
 void lp_chunks_share(lp_chunks *chunks, lp_shm *file, lp_chunk_places *places);

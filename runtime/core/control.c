@@ -62,14 +62,15 @@ static void place_parts(lp_control *control, lp_memory_files *files)
 {
     lp_layout *layout = control->layout;
     lp_levels_place(&control->levels, &layout->levels,
-                    files ? &files->host : NULL, files ? &files->words : NULL);
+                    files ? &files->host : NULL, files ? &files->words : NULL,
+                    control->allocator);
     if (!files) {
-        lp_table_init(&control->slots, sizeof(lp_slot));
-        lp_table_init(&control->loads, sizeof(lp_load));
-        lp_table_init(&control->cells, sizeof(lp_cell));
-        lp_table_init(&control->groups, sizeof(lp_group));
-        lp_table_init(&control->records, sizeof(lp_record));
-        lp_table_init(&control->tallies, sizeof(lp_tally));
+        lp_table_init(&control->slots, sizeof(lp_slot), control->allocator);
+        lp_table_init(&control->loads, sizeof(lp_load), control->allocator);
+        lp_table_init(&control->cells, sizeof(lp_cell), control->allocator);
+        lp_table_init(&control->groups, sizeof(lp_group), control->allocator);
+        lp_table_init(&control->records, sizeof(lp_record), control->allocator);
+        lp_table_init(&control->tallies, sizeof(lp_tally), control->allocator);
         return;
     }
     lp_shm *host = &files->host, *words = &files->words;
@@ -83,31 +84,34 @@ static void place_parts(lp_control *control, lp_memory_files *files)
                    &layout->tallies);
 }
 
-int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell)
+int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell,
+                    const lp_allocator *allocator)
 {
+    control->allocator = allocator;
     control->bell = bell;
     if (files) {
         control->layout = (lp_layout *)(void *)files->host.base;
         control->words = (lp_words *)(void *)files->words.base;
-        control->parcels = lp_arena_open(&files->host, PAGE, true);
+        control->parcels = lp_arena_open(&files->host, PAGE, true, allocator);
     } else {
-        control->layout = lp_calloc(1, sizeof(lp_layout));
-        control->words = lp_calloc(1, sizeof(lp_words));
-        control->parcels = lp_arena_new();
+        control->layout = lp_calloc(allocator, 1, sizeof(lp_layout));
+        control->words = lp_calloc(allocator, 1, sizeof(lp_words));
+        control->parcels = lp_arena_new(allocator);
     }
-    place_parts(control, files);
     if (!control->layout || !control->words || !control->parcels)
         return LP_NOMEM;
+    place_parts(control, files);
     return lp_levels_init(&control->levels, &control->words->queue);
 }
 
 int lp_control_attach(lp_control *control, lp_memory_files *files,
-                      lp_bell *bell)
+                      lp_bell *bell, const lp_allocator *allocator)
 {
+    control->allocator = allocator;
     control->bell = bell;
     control->layout = (lp_layout *)(void *)files->host.base;
     control->words = (lp_words *)(void *)files->words.base;
-    control->parcels = lp_arena_open(&files->host, PAGE, true);
+    control->parcels = lp_arena_open(&files->host, PAGE, true, allocator);
     place_parts(control, files);
     lp_levels_attach(&control->levels, &control->words->queue);
     return control->parcels ? LP_OK : LP_NOMEM;
@@ -115,7 +119,6 @@ int lp_control_attach(lp_control *control, lp_memory_files *files,
 
 void lp_control_clear(lp_control *control, lp_memory_files *files)
 {
-    if (!control->layout) return;
     lp_table_clear(&control->tallies);
     lp_table_clear(&control->records);
     lp_table_clear(&control->groups);

@@ -48,16 +48,18 @@ static int open_memory(lp_executor *executor)
         if (status != LP_OK) return status;
         files = &executor->files;
     }
-    return lp_control_make(&executor->control, files, executor->host->bell);
+    return lp_control_make(&executor->control, files, executor->host->bell,
+                           executor->host->allocator);
 }
 
 int lp_executor_open(const lp_executor_config *config, lp_executor **out)
 {
-    lp_executor *executor = lp_calloc(1, sizeof(*executor));
+    const lp_allocator *allocator = config->host->allocator;
+    lp_executor *executor = lp_calloc(allocator, 1, sizeof(*executor));
     if (!executor) return LP_NOMEM;
-    lp_table_init(&executor->tasks, sizeof(lp_task));
-    lp_table_init(&executor->accounts, sizeof(lp_account));
-    lp_table_init(&executor->outcomes, sizeof(lp_outcomes));
+    lp_table_init(&executor->tasks, sizeof(lp_task), allocator);
+    lp_table_init(&executor->accounts, sizeof(lp_account), allocator);
+    lp_table_init(&executor->outcomes, sizeof(lp_outcomes), allocator);
     lp_lock_init(&executor->lock, LP_RANK_EXECUTOR);
     executor->host = config->host;
     executor->kind = config->kind;
@@ -70,8 +72,8 @@ int lp_executor_open(const lp_executor_config *config, lp_executor **out)
     executor->most = config->max_workers;
     if (!config->is_shared && !config->kind->run_queued)
         executor->most += LP_SPARES;
-    executor->alive = lp_calloc(executor->most, sizeof(uint8_t));
-    executor->arena_of = lp_calloc(executor->most, sizeof(uint32_t));
+    executor->alive = lp_calloc(allocator, executor->most, sizeof(uint8_t));
+    executor->arena_of = lp_calloc(allocator, executor->most, sizeof(uint32_t));
     executor->memory =
         (lp_memory){take_block, drop_block, executor, LP_BUFFER_LARGE};
     atomic_init(&executor->owners, 1);
@@ -149,7 +151,7 @@ void lp_executor_free(lp_executor *executor)
     lp_free(executor->arena_of);
     lp_free(executor->alive);
     lp_free(executor->free_groups);
-    lp_free(executor->broken);
+    lp_free(executor->broken_text);
     lp_table_clear(&executor->tasks);
     lp_table_clear(&executor->accounts);
     lp_control_clear(&executor->control,
@@ -296,11 +298,12 @@ static void return_room_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
 }
 
 /* Move the parcel's handles to the slot. */
-static int take_handles(lp_handles **handles, lp_buffer *parcel)
+static int take_handles(const lp_executor *executor, lp_handles **handles,
+                        lp_buffer *parcel)
 {
     *handles = NULL;
     if (parcel->handle_count == 0) return LP_OK;
-    lp_handles *taken = lp_alloc(sizeof(*taken));
+    lp_handles *taken = lp_alloc(executor->host->allocator, sizeof(*taken));
     if (!taken) return LP_NOMEM;
     taken->next = NULL;
     taken->items = parcel->handles;
@@ -312,14 +315,15 @@ static int take_handles(lp_handles **handles, lp_buffer *parcel)
 }
 
 /* A second reference to each of the parcel's handles, for one more slot. */
-static int copy_handles(lp_handles **handles, const lp_buffer *parcel)
+static int copy_handles(const lp_executor *executor, lp_handles **handles,
+                        const lp_buffer *parcel)
 {
     lp_buffer copy;
-    lp_buffer_init(&copy);
+    lp_buffer_init(&copy, executor->host->allocator);
     int status = LP_OK;
     for (size_t i = 0; i < parcel->handle_count && status == LP_OK; i++)
         status = lp_buffer_add_handle(&copy, parcel->handles[i]);
-    if (status == LP_OK) status = take_handles(handles, &copy);
+    if (status == LP_OK) status = take_handles(executor, handles, &copy);
     lp_buffer_clear(&copy);
     return status;
 }
@@ -349,7 +353,7 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     if (about->label) {
         /* A task whose label finds no memory goes without. */
         size_t size = strlen(about->label) + 1;
-        (*task)->label = lp_alloc(size);
+        (*task)->label = lp_alloc(executor->host->allocator, size);
         if ((*task)->label) memcpy((*task)->label, about->label, size);
     }
     lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
@@ -426,7 +430,7 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
 {
     lp_control *control = &executor->control;
     lp_handles *handles;
-    if (take_handles(&handles, parcel) != LP_OK) return LP_NOMEM;
+    if (take_handles(executor, &handles, parcel) != LP_OK) return LP_NOMEM;
 
     lp_lock_enter(&executor->lock);
     lp_place adopted = parcel->memory == &executor->memory ? parcel->place : 0;
@@ -486,7 +490,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
     for (uint32_t i = 0; i < executor->max_workers && status == LP_OK; i++) {
         lp_handles *handles = NULL;
         if (!executor->alive[i]) status = lp_executor_start_locked(executor, i);
-        if (status == LP_OK) status = copy_handles(&handles, parcel);
+        if (status == LP_OK) status = copy_handles(executor, &handles, parcel);
         if (status == LP_OK)
             status = make_task_locked(executor, parcel, 0, about, &tasks[i]);
         if (status != LP_OK) {
@@ -580,8 +584,10 @@ void lp_executor_break_locked(lp_executor *executor, const char *text)
 {
     if (executor->broken) return;
     size_t size = strlen(text) + 1;
-    executor->broken = lp_alloc(size);
-    if (executor->broken) memcpy(executor->broken, text, size);
+    executor->broken_text = lp_alloc(executor->host->allocator, size);
+    if (executor->broken_text) memcpy(executor->broken_text, text, size);
+    executor->broken =
+        executor->broken_text ? executor->broken_text : "not enough memory";
     cancel_pending_locked(executor, LP_LOST);
     set_mode_locked(executor, LP_MODE_STOP);
 }

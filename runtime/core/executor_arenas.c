@@ -24,14 +24,15 @@ static int make_arena(lp_executor *executor, lp_outcomes *outcomes)
 {
     lp_shm_init(&outcomes->file);
     if (!executor->is_shared) {
-        outcomes->arena = lp_arena_new();
+        outcomes->arena = lp_arena_new(executor->host->allocator);
         return outcomes->arena ? LP_OK : LP_NOMEM;
     }
     int status =
         lp_shm_create(&outcomes->file, "lpool outcomes", LP_ARENA_HEAD + PAGE);
     if (status != LP_OK) return status;
     outcomes->file.end = LP_ARENA_HEAD;
-    outcomes->arena = lp_arena_open(&outcomes->file, 0, false);
+    outcomes->arena =
+        lp_arena_open(&outcomes->file, 0, false, executor->host->allocator);
     if (!outcomes->arena) {
         lp_shm_clear(&outcomes->file);
         return LP_NOMEM;

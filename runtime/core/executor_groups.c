@@ -25,7 +25,8 @@ static int pop_group_locked(lp_executor *executor, uint32_t *number)
         /* Room to free every group that there is. */
         uint32_t room = 2 * groups->count + 16;
         uint32_t *stack =
-            lp_realloc(executor->free_groups, room * sizeof(*stack));
+            lp_realloc(executor->host->allocator, executor->free_groups,
+                       room * sizeof(*stack));
         if (!stack) return LP_NOMEM;
         executor->free_groups = stack;
         executor->free_group_room = room;
@@ -115,7 +116,8 @@ void lp_executor_account_locked(lp_executor *executor, uint32_t number,
     atomic_fetch_add(&account->accounted, count);
     /* Without memory, a death later may find items undone that are done. */
     if (executor->is_shared)
-        (void)lp_spans_add(&account->spans, first, first + count);
+        (void)lp_spans_add(&account->spans, executor->host->allocator, first,
+                           first + count);
 }
 
 void lp_executor_damage_locked(lp_executor *executor, uint32_t number)

@@ -82,7 +82,8 @@ struct lp_executor {
     lp_table outcomes;  /* by the numbers of cells and addresses, from 1 */
     uint32_t free_outcomes;
     lp_handles *dropped; /* to be released without a lock */
-    char *broken;        /* why; NULL if it is not */
+    const char *broken;  /* why; NULL if it is not */
+    char *broken_text;   /* the same, owned; NULL: there was no memory for it */
     bool abrupt;         /* a worker's death broke it */
 
     /* See stopping.c. */

@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "core/executor_private.h"
 #include "core/mailbox.h"
+#include "core/overview.h"
 #include "core/stopping.h"
 
 #include <sched.h>
@@ -59,8 +60,9 @@ int lp_host_renew(lp_host *host)
     return make_bell(host);
 }
 
-int lp_host_init(lp_host *host)
+int lp_host_init(lp_host *host, const struct lp_allocator *allocator)
 {
+    host->allocator = allocator;
     int status = make_bell(host);
     if (status != LP_OK) return status;
     atomic_init(&host->collected, 0);
@@ -72,7 +74,7 @@ int lp_host_init(lp_host *host)
     atomic_init(&host->seed, 0);
     lp_list_init(&host->executors);
     lp_list_init(&host->ended);
-    host->library = lp_library_new();
+    host->library = lp_library_new(allocator);
     if (!host->library) {
         lp_shm_clear(&host->bell_file);
         return LP_NOMEM;
@@ -225,6 +227,17 @@ static lp_executor *first_unused(lp_host *host, bool any)
     return found;
 }
 
+/* It is in no list any more; what it has done is remembered. */
+static void free_executor(lp_host *host, lp_executor *executor)
+{
+    lp_overview overview;
+    lp_executor_overview(executor, &overview);
+    lp_lock_enter(&host->lock);
+    lp_counts_add(&host->freed, &overview.counts);
+    lp_lock_leave(&host->lock);
+    lp_executor_free(executor);
+}
+
 /* Free the groups that nobody waits for and that are done. */
 static void sweep_groups(lp_host *host)
 {
@@ -250,7 +263,7 @@ void lp_host_reap(lp_host *host)
     lp_executor *executor;
     sweep_groups(host);
     while ((executor = first_unused(host, false)) != NULL)
-        lp_executor_free(executor);
+        free_executor(host, executor);
 }
 
 void lp_host_each(lp_host *host,
@@ -268,5 +281,5 @@ void lp_host_free_executors(lp_host *host)
 {
     lp_executor *executor;
     while ((executor = first_unused(host, true)) != NULL)
-        lp_executor_free(executor);
+        free_executor(host, executor);
 }

@@ -9,23 +9,27 @@
 #ifndef LP_CORE_HOST_H
 #define LP_CORE_HOST_H
 
+#include "base/alloc.h"
 #include "base/library.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/shm.h"
 #include "core/bell.h"
 #include "core/supervisor.h"
+#include "core/tally.h"
 
 struct lp_task;
 
 typedef struct lp_host {
+    const lp_allocator *allocator; /* of all that belongs to it */
     lp_bell *bell;    /* in a page that workers in other processes see too */
     lp_shm bell_file; /* of that page */
     lp_library *library;
     lp_supervisor supervisor;
     uint32_t round; /* of its looks at limits; its own */
 
-    lp_lock lock; /* guards the two lists below */
+    lp_lock lock;    /* guards the next three */
+    lp_counts freed; /* what executors had done that are gone */
     lp_list executors;
     lp_list ended; /* tasks without a future that want a last look */
 
@@ -39,8 +43,8 @@ typedef struct lp_host {
     _Atomic uint64_t seed;      /* for the random numbers of workers */
 } lp_host;
 
-/* 0, LP_NOMEM or LP_SYSTEM. */
-int lp_host_init(lp_host *host);
+/* 0, LP_NOMEM or LP_SYSTEM. The allocator outlives it; NULL: malloc. */
+int lp_host_init(lp_host *host, const lp_allocator *allocator);
 
 /*
  * In a fresh process that was forked from the one with the host, which had

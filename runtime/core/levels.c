@@ -16,14 +16,15 @@
 /* ---- where they lie ---- */
 
 void lp_levels_place(lp_levels *levels, lp_levels_layout *layout, lp_shm *host,
-                     lp_shm *words)
+                     lp_shm *words, const lp_allocator *allocator)
 {
+    levels->allocator = allocator;
     levels->layout = layout;
     levels->file = words;
     if (!words) {
-        lp_chunks_init(&levels->first.rings);
-        lp_table_init(&levels->words, sizeof(lp_queue_words));
-        lp_table_init(&levels->places, sizeof(lp_chunk_places));
+        lp_chunks_init(&levels->first.rings, allocator);
+        lp_table_init(&levels->words, sizeof(lp_queue_words), allocator);
+        lp_table_init(&levels->places, sizeof(lp_chunk_places), allocator);
         return;
     }
     lp_chunks_share(&levels->first.rings, words, &layout->rings);
@@ -60,13 +61,13 @@ void lp_levels_clear(lp_levels *levels)
 /* A view of level number, whose words and places exist. NULL: no memory. */
 static lp_level *new_view(lp_levels *levels, uint32_t number)
 {
-    lp_level *level = lp_calloc(1, sizeof(*level));
+    lp_level *level = lp_calloc(levels->allocator, 1, sizeof(*level));
     if (!level) return NULL;
     if (levels->file) {
         lp_chunks_share(&level->queue.rings, levels->file,
                         lp_table_at(&levels->places, number - 1));
     } else {
-        lp_chunks_init(&level->queue.rings);
+        lp_chunks_init(&level->queue.rings, levels->allocator);
     }
     return level;
 }

@@ -12,6 +12,7 @@
 #ifndef LP_CORE_LEVELS_H
 #define LP_CORE_LEVELS_H
 
+#include "base/alloc.h"
 #include "core/queue.h"
 #include "core/table.h"
 
@@ -41,6 +42,7 @@ typedef struct lp_level {
 } lp_level;
 
 typedef struct lp_levels {
+    const lp_allocator *allocator;
     lp_queue first;
     lp_levels_layout *layout;
     lp_shm *file; /* that the rings are in; NULL: private memory */
@@ -54,7 +56,7 @@ typedef struct lp_levels {
  * that all write. Then make them, or attach to those another process made.
  */
 void lp_levels_place(lp_levels *levels, lp_levels_layout *layout, lp_shm *host,
-                     lp_shm *words);
+                     lp_shm *words, const lp_allocator *allocator);
 int lp_levels_init(lp_levels *levels, lp_queue_words *words);
 void lp_levels_attach(lp_levels *levels, lp_queue_words *words);
 void lp_levels_clear(lp_levels *levels);

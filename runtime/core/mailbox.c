@@ -54,7 +54,7 @@ static void arrive_locked(lp_mail *mail)
 
 int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task)
 {
-    lp_mail *mail = lp_alloc(sizeof(*mail));
+    lp_mail *mail = lp_alloc(mailbox->host->allocator, sizeof(*mail));
     if (!mail) return LP_NOMEM;
     lp_list_init(&mail->in_task);
     lp_list_init(&mail->in_mailbox);

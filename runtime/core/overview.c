@@ -47,29 +47,51 @@ static bool lives_locked(lp_executor *executor, uint32_t number)
 void lp_executor_overview(lp_executor *executor, lp_overview *out)
 {
     memset(out, 0, sizeof(*out));
+    lp_counts *counts = &out->counts;
     lp_lock_enter(&executor->lock);
     uint64_t left = lp_executor_outstanding_locked(executor);
-    out->failed = executor->failed;
-    out->cancelled = executor->cancelled;
-    out->lost = executor->lost;
+    counts->failed = executor->failed;
+    counts->cancelled = executor->cancelled;
+    counts->lost = executor->lost;
     for (uint32_t i = 0; i < executor->control.records.count; i++) {
         lp_tally *tally = lp_table_at(&executor->control.tallies, i);
-        out->failed += atomic_load(&tally->failed);
-        out->cancelled += atomic_load(&tally->cancelled);
-        lp_sum_add(&out->runs, &tally->runs);
-        lp_sum_add(&out->waits, &tally->waits);
+        counts->failed += atomic_load(&tally->failed);
+        counts->cancelled += atomic_load(&tally->cancelled);
+        lp_sum_add(&counts->runs, &tally->runs);
+        lp_sum_add(&counts->waits, &tally->waits);
         if (!lives_locked(executor, i)) continue;
         lp_doing doing = doing_of(executor, i);
         if (doing == LP_DOES_NOTHING) out->idle++;
-        if (doing == LP_DOES_TASK || doing == LP_DOES_ITEMS) out->running++;
+        if (doing == LP_DOES_TASK || doing == LP_DOES_ITEMS) counts->running++;
     }
-    out->submitted = executor->accepted;
+    counts->submitted = executor->accepted;
     out->workers = executor->live;
+    out->max_workers = executor->max_workers;
     lp_lock_leave(&executor->lock);
-    if (out->running > left) out->running = left;
-    out->pending = left - out->running;
-    uint64_t others = left + out->failed + out->cancelled + out->lost;
-    out->completed = out->submitted > others ? out->submitted - others : 0;
+    if (counts->running > left) counts->running = left;
+    counts->pending = left - counts->running;
+    uint64_t others = left + counts->failed + counts->cancelled + counts->lost;
+    counts->completed =
+        counts->submitted > others ? counts->submitted - others : 0;
+}
+
+static void add_overview(lp_executor *executor, void *context)
+{
+    lp_overview *sum = context, one;
+    lp_executor_overview(executor, &one);
+    lp_counts_add(&sum->counts, &one.counts);
+    sum->workers += one.workers;
+    sum->idle += one.idle;
+    sum->max_workers += one.max_workers;
+}
+
+void lp_host_overview(lp_host *host, lp_overview *out)
+{
+    memset(out, 0, sizeof(*out));
+    lp_lock_enter(&host->lock);
+    out->counts = host->freed;
+    lp_lock_leave(&host->lock);
+    lp_host_each(host, add_overview, out);
 }
 
 static void view_task(const lp_task *task, lp_task_view *view)
@@ -105,7 +127,7 @@ static char *take_stack_locked(lp_executor *executor, uint32_t number)
     const char *bytes = lp_arena_check(outcomes->arena, place, 1);
     if (!bytes) return NULL; /* it has lost its mind */
     size_t length = strnlen(bytes, lp_arena_room(outcomes->arena, place));
-    char *copy = lp_alloc(length + 1);
+    char *copy = lp_alloc(executor->host->allocator, length + 1);
     if (copy) {
         memcpy(copy, bytes, length);
         copy[length] = '\0';
@@ -191,8 +213,8 @@ int lp_executor_view(lp_executor *executor, uint32_t self, lp_worker_view **out,
     int64_t now = lp_clock_now();
     *count = 0;
     lp_lock_enter(&executor->lock);
-    lp_worker_view *views =
-        lp_calloc((size_t)executor->live + 1, sizeof(*views));
+    lp_worker_view *views = lp_calloc(
+        executor->host->allocator, (size_t)executor->live + 1, sizeof(*views));
     for (uint32_t i = 0; views && i < executor->control.records.count; i++) {
         if (!lives_locked(executor, i)) continue;
         lp_worker_view *view = &views[(*count)++];

@@ -9,22 +9,17 @@
 
 #include "core/executor.h"
 
-/* Tasks and items; the last six make up the first. */
 typedef struct lp_overview {
-    uint64_t submitted;
-    uint64_t pending;
-    uint64_t running;
-    uint64_t completed; /* with results */
-    uint64_t failed;    /* by an error, a limit, or since the pool broke */
-    uint64_t cancelled;
-    uint64_t lost;    /* with their workers */
+    lp_counts counts;
     uint32_t workers; /* that live */
     uint32_t idle;
-    lp_sum runs;  /* from start to end */
-    lp_sum waits; /* from submit to start; of many tasks a sample */
+    uint32_t max_workers;
 } lp_overview;
 
 void lp_executor_overview(lp_executor *executor, lp_overview *overview);
+
+/* The same of all executors that a host has, or had, added up. */
+void lp_host_overview(lp_host *host, lp_overview *overview);
 
 typedef enum lp_doing {
     LP_DOES_NOTHING,

@@ -27,12 +27,14 @@ static size_t find(const lp_spans *spans, uint32_t number)
     return low;
 }
 
-int lp_spans_add(lp_spans *spans, uint32_t first, uint32_t end)
+int lp_spans_add(lp_spans *spans, const lp_allocator *allocator, uint32_t first,
+                 uint32_t end)
 {
     if (first >= end) return LP_OK;
     if (spans->count == spans->room) {
         size_t room = 2 * spans->room + 4;
-        lp_span *list = lp_realloc(spans->list, room * sizeof(*list));
+        lp_span *list =
+            lp_realloc(allocator, spans->list, room * sizeof(*list));
         if (!list) return LP_NOMEM;
         spans->list = list;
         spans->room = room;

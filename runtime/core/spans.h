@@ -7,6 +7,8 @@
 #ifndef LP_CORE_SPANS_H
 #define LP_CORE_SPANS_H
 
+#include "base/alloc.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +28,8 @@ typedef struct lp_spans {
 void lp_spans_clear(lp_spans *spans);
 
 /* Add first to end, which is not in; parts may be there. 0 or LP_NOMEM. */
-int lp_spans_add(lp_spans *spans, uint32_t first, uint32_t end);
+int lp_spans_add(lp_spans *spans, const lp_allocator *allocator, uint32_t first,
+                 uint32_t end);
 
 bool lp_spans_have(const lp_spans *spans, uint32_t number);
 

@@ -43,7 +43,8 @@ static lp_stopping *stopping_of(lp_executor *executor, uint32_t number)
     LP_HOLDS(&executor->lock)
 {
     if (!executor->stopping)
-        executor->stopping = lp_calloc(executor->most, sizeof(lp_stopping));
+        executor->stopping = lp_calloc(executor->host->allocator,
+                                       executor->most, sizeof(lp_stopping));
     return executor->stopping ? &executor->stopping[number] : NULL;
 }
 

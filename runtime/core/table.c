@@ -3,9 +3,10 @@
 
 #include "base/status.h"
 
-void lp_table_init(lp_table *table, size_t size)
+void lp_table_init(lp_table *table, size_t size,
+                   const struct lp_allocator *allocator)
 {
-    lp_chunks_init(&table->chunks);
+    lp_chunks_init(&table->chunks, allocator);
     table->size = size;
     table->count = 0;
 }

@@ -10,6 +10,7 @@
 #ifndef LP_CORE_TABLE_H
 #define LP_CORE_TABLE_H
 
+#include "base/alloc.h"
 #include "core/chunks.h"
 
 #define LP_TABLE_FIRST_BITS 4   /* the first chunk has 16 objects */
@@ -21,7 +22,7 @@ typedef struct lp_table {
     _Atomic uint32_t count; /* objects made; changed by the adder */
 } lp_table;
 
-void lp_table_init(lp_table *table, size_t size);
+void lp_table_init(lp_table *table, size_t size, const lp_allocator *allocator);
 
 /* The same for one in a memory file: the adder's, or another process's. */
 void lp_table_share(lp_table *table, size_t size, lp_shm *file,

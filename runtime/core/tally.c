@@ -13,6 +13,27 @@ void lp_sum_add(lp_sum *sum, lp_times *times)
     }
 }
 
+static void add_sum(lp_sum *sum, const lp_sum *more)
+{
+    if (more->longest > sum->longest) sum->longest = more->longest;
+    sum->count += more->count;
+    for (uint32_t i = 0; i < LP_TALLY_BUCKETS; i++)
+        sum->buckets[i] += more->buckets[i];
+}
+
+void lp_counts_add(lp_counts *counts, const lp_counts *more)
+{
+    counts->submitted += more->submitted;
+    counts->pending += more->pending;
+    counts->running += more->running;
+    counts->completed += more->completed;
+    counts->failed += more->failed;
+    counts->cancelled += more->cancelled;
+    counts->lost += more->lost;
+    add_sum(&counts->runs, &more->runs);
+    add_sum(&counts->waits, &more->waits);
+}
+
 /* The longest time that a bucket counts. */
 static int64_t bucket_end(uint32_t bucket)
 {

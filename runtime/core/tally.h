@@ -68,6 +68,21 @@ typedef struct lp_sum {
 
 void lp_sum_add(lp_sum *sum, lp_times *times);
 
+/* Tasks and items; those from pending to lost make up the first. */
+typedef struct lp_counts {
+    uint64_t submitted;
+    uint64_t pending;
+    uint64_t running;
+    uint64_t completed; /* with results */
+    uint64_t failed;    /* by an error, a limit, or since the pool broke */
+    uint64_t cancelled;
+    uint64_t lost; /* with their workers */
+    lp_sum runs;   /* from start to end */
+    lp_sum waits;  /* from submit to start; of many tasks a sample */
+} lp_counts;
+
+void lp_counts_add(lp_counts *counts, const lp_counts *more);
+
 /* So many of a hundred took this long at most, in nanoseconds; 0 for none. */
 int64_t lp_sum_percentile(const lp_sum *sum, unsigned percent);
 

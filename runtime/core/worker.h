@@ -10,6 +10,7 @@
 #ifndef LP_CORE_WORKER_H
 #define LP_CORE_WORKER_H
 
+#include "base/alloc.h"
 #include "base/progress.h"
 #include "base/reason.h"
 #include "base/stop.h"
@@ -105,6 +106,7 @@ typedef struct lp_words {
 
 /* An executor as the workers of one process see it; private to the process. */
 typedef struct lp_control {
+    const lp_allocator *allocator;
     lp_layout *layout;
     lp_words *words;
     lp_levels levels; /* the queue */
@@ -134,11 +136,12 @@ void lp_memory_files_clear(lp_memory_files *files);
  * borrowed, or in private memory if files is NULL. After a failure it can be
  * cleared as well. 0, LP_NOMEM.
  */
-int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell);
+int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell,
+                    const lp_allocator *allocator);
 
 /* View the control that another process has made. */
 int lp_control_attach(lp_control *control, lp_memory_files *files,
-                      lp_bell *bell);
+                      lp_bell *bell, const lp_allocator *allocator);
 
 void lp_control_clear(lp_control *control, lp_memory_files *files);
 

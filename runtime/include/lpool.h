@@ -85,8 +85,12 @@ typedef struct lpool_config {
      * open, to add what tasks may use. May raise. NULL: nothing is added.
      */
     void (*open_state)(lua_State *L);
-    /* A line for people, without the line end. NULL: to stderr. */
-    void (*log)(const char *line);
+    /*
+     * A line for people, without the line end, borrowed; context is the one
+     * below. Called by any thread, several at once, with no lock held. NULL:
+     * to stderr.
+     */
+    void (*log)(void *context, const char *line);
     /*
      * The program that is run as the helper of process pools: its main calls
      * lpool_helper_main. Borrowed by lpool_open. NULL: what the environment
@@ -94,7 +98,31 @@ typedef struct lpool_config {
      * called lpool_helper_main; else the installed lpool.
      */
     const char *helper;
+    /*
+     * Where the host takes its memory from: as a lua_Alloc, with context as
+     * its first argument; blocks are aligned as those of malloc. Any thread
+     * calls it, several at once, and it must not call lpool. NULL: malloc.
+     *
+     * From it come the host itself, executors, tasks, queues, what is sent
+     * and comes back, and the Lua states of thread and serial workers; all
+     * of it is given back when lpool_close returns 0, unless a thread was
+     * given up that is still stuck. Not from it come memory that processes
+     * share (memory files; a page for each host), the stacks of threads,
+     * what the system's libraries take for themselves, and what lpool keeps
+     * in the Lua states that are attached, whose allocator is yours. The
+     * helper and the workers of process pools use what the config of
+     * lpool_helper_main says.
+     */
+    lua_Alloc allocate;
+    void *context; /* yours: the first argument of log and allocate */
 } lpool_config;
+
+/*
+ * The context of the host's config; NULL for NULL. For open_state, and for
+ * functions in any state: lpool_context(lpool_of(L)). In workers of process
+ * pools that is the context that lpool_helper_main was given.
+ */
+LPOOL_API void *lpool_context(const lpool *host);
 
 /* Fill in the defaults. */
 LPOOL_API void lpool_config_init(lpool_config *config);
@@ -149,6 +177,15 @@ typedef struct lpool_worker_info {
 
 /* False if L is not a worker's state. [-0, +0, -] */
 LPOOL_API bool lpool_worker(lua_State *L, lpool_worker_info *info);
+
+/*
+ * Whether the task that runs in L was told to end, by an interrupt or because
+ * its time has passed. Lua code is ended by lpool; C functions that take
+ * long should look, and raise any error: it becomes the right one. A thread
+ * that does not end its task within 0.3 seconds is given up: another takes
+ * its place, and what it does from then on is dropped. [-0, +0, -]
+ */
+LPOOL_API bool lpool_is_stopped(lua_State *L);
 
 /*
  * Run the callbacks of L whose futures have ended, and report failures that
@@ -234,6 +271,62 @@ LPOOL_API int lpool_executor_open(lua_State *L,
                                   const lpool_executor_config *config,
                                   lpool_executor **executor);
 
+/*
+ * A kind of worker of your own: what a worker does to run a function, where
+ * lpool would call it in the worker's Lua state. All else stays lpool's:
+ * queueing, copying, the state, errors, limits, stopping, retries. A null
+ * function is the default. All but interrupt are called on the worker's own
+ * thread (for the serial kind: the caller's), with its state, without a
+ * lock; several workers at the same time.
+ */
+typedef struct lpool_worker_kind {
+    size_t size; /* sizeof(lpool_worker_kind) */
+    const char
+        *name;     /* of lpool_worker_info and workers' names; NULL: thread */
+    void *context; /* for open; outlives the host */
+    /*
+     * A worker begins: L is its state, with the libraries, and nothing
+     * preloaded. What is put into *self is passed to the others; without an
+     * open it is the context. 0; or a negative LPOOL_E..., or an error
+     * raised: that breaks the executor, and there is no close. index is that
+     * of lpool_worker_info; when a thread was given up, another has it too.
+     */
+    int (*open)(void *context, lua_State *L, unsigned index, void **self);
+    /*
+     * Run a function: of a task, of an item of a map, the initializer or the
+     * finalizer. It and nargs arguments are all that is on the stack. As a
+     * lua_CFunction: how many results are on top, or an error raised; or
+     * LPOOL_EFAILED, with the error and its traceback, a string, on top, as
+     * lpool_future_push leaves them. Another negative LPOOL_E... is an error
+     * of its words. The default is lua_call.
+     */
+    int (*execute)(void *self, lua_State *L, int nargs);
+    /*
+     * What execute runs is to end. Called by a signal handler on the
+     * worker's thread, perhaps again and again until it has ended, so it may
+     * only do what is async-signal-safe: such as writing to a pipe that
+     * execute polls. A system call that execute is in ends with EINTR. See
+     * lpool_is_stopped.
+     */
+    void (*interrupt)(void *self);
+    /*
+     * The worker ends: once for each open, after the finalizer, before L is
+     * closed. An error that is raised is logged.
+     */
+    void (*close)(void *self, lua_State *L);
+} lpool_worker_kind;
+
+/*
+ * The same as lpool_executor_open with workers of that kind, which is copied.
+ * LPOOL_EVERSION: its size does not fit. LPOOL_EUNSENDABLE: [-0, +1, e],
+ * config says that the workers are processes: only threads, and the serial
+ * kind, have kinds.
+ */
+LPOOL_API int lpool_executor_open_kind(lua_State *L,
+                                       const lpool_executor_config *config,
+                                       const lpool_worker_kind *kind,
+                                       lpool_executor **executor);
+
 LPOOL_API void lpool_executor_retain(lpool_executor *executor);
 
 /* The last release lets queued work finish, without waiting for it. */
@@ -298,6 +391,9 @@ typedef struct lpool_stats {
  */
 LPOOL_API int lpool_executor_stats(lpool_executor *executor,
                                    lpool_stats *stats);
+
+/* The same of all executors that host has or had, added up. */
+LPOOL_API int lpool_host_stats(lpool *host, lpool_stats *stats);
 
 /*
  * Push a text for people: what each worker is doing, for how long, the task's
@@ -558,7 +654,8 @@ LPOOL_API bool lpool_map_is_ready(lpool_map *map);
  * The results of the next item, whose number, from 1, goes to *number. 0:
  * [-0, +*count, e]; *number is 0 when all were taken. LPOOL_EFAILED: [-0,
  * +2, e], the item's error and traceback; the map goes on with the next
- * item. Otherwise as lpool_future_wait.
+ * item. LPOOL_ENOMEM: results are there, and no memory for them now.
+ * Otherwise as lpool_future_wait.
  */
 LPOOL_API int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                              uint64_t *number, int *count);

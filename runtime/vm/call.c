@@ -26,7 +26,7 @@ int lp_call_body(lua_State *L)
     int status = lp_decode(L, work->state->codec, &work->reader, &count);
     if (status != LP_OK) return give_up(work, LP_CAUSE_UNREADABLE);
 
-    lua_call(L, count - 1, LUA_MULTRET);
+    lp_engine_call(L, state, count - 1);
     if (state->exited) return luaL_error(L, "os.exit was called");
     status = lp_encode(L, work->state->codec, 2, lua_gettop(L) - 1,
                        LP_ROLE_RESULTS, &state->buffer, NULL);

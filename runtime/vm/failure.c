@@ -8,15 +8,24 @@
 #include <stdio.h>
 #include <string.h>
 
-int lp_failure_handler(lua_State *L)
+void lp_failure_keep_traceback(lua_State *L, lp_state *state)
 {
-    lp_state *state = lp_state_of(L);
-    luaL_traceback(L, L, NULL, 1);
     if (state->traceback == LUA_NOREF) {
         state->traceback = luaL_ref(L, LUA_REGISTRYINDEX);
     } else {
         lua_rawseti(L, LUA_REGISTRYINDEX, state->traceback);
     }
+}
+
+int lp_failure_handler(lua_State *L)
+{
+    lp_state *state = lp_state_of(L);
+    if (state->has_told) {
+        state->has_told = false;
+        return 1;
+    }
+    luaL_traceback(L, L, NULL, 1);
+    lp_failure_keep_traceback(L, state);
     return 1; /* the error value, unchanged */
 }
 

@@ -90,7 +90,7 @@ static int add_message(lua_State *L, lp_state *state, int count)
 static int use_messages(lua_State *L, lp_state *state)
 {
     lp_buffer integers = state->results;
-    lp_buffer_init(&state->results);
+    lp_buffer_init(&state->results, integers.allocator);
     begin_results(state);
     state->form = LP_ITEMS_MESSAGES;
     int status = LP_OK;
@@ -220,7 +220,7 @@ int lp_items_body(lua_State *L)
         } else {
             lua_pushvalue(L, 2);
         }
-        lua_call(L, push_arguments(L, state, &message), LUA_MULTRET);
+        lp_engine_call(L, state, push_arguments(L, state, &message));
         if (state->exited) return luaL_error(L, "os.exit was called");
         add_results(L, state, lua_gettop(L) - 2);
         lua_settop(L, 2);

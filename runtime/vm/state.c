@@ -26,11 +26,13 @@ static int open_body(lua_State *L)
 {
     const lp_state_config *config = lua_touserdata(L, 1);
     lp_state *state = lua_touserdata(L, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
     luaL_openlibs(L);
     lp_console_open(L);
     lp_exit_open(L, state);
     if (config->codec) lp_codec_open(L, config->codec);
     if (config->open) config->open(L, config->context);
+    lp_engine_open(L, state, config);
     return 0;
 }
 
@@ -42,8 +44,7 @@ static void copy_text(char *text, size_t size, const char *from)
     text[length] = '\0';
 }
 
-/* Take the error message off the stack. */
-static int take_error(lua_State *L, char *text, size_t size)
+int lp_state_take_error(lua_State *L, char *text, size_t size)
 {
     const char *message = lua_tostring(L, -1);
     copy_text(text, size, message ? message : "an error that is no string");
@@ -51,12 +52,39 @@ static int take_error(lua_State *L, char *text, size_t size)
     return LP_FAILED;
 }
 
+/* A lua_WarnFunction, as that of luaL_newstate: "@on" lets them be seen. */
+static void warn(void *context, const char *message, int continues)
+{
+    lp_state *state = context;
+    bool begins = !state->warning;
+    state->warning = continues;
+    if (begins && !continues && message[0] == '@') {
+        if (strcmp(message, "@on") == 0) state->warns = true;
+        if (strcmp(message, "@off") == 0) state->warns = false;
+        return;
+    }
+    if (!state->warns) return;
+    fprintf(stderr, "%s%s%s", begins ? "Lua warning: " : "", message,
+            continues ? "" : "\n");
+}
+
+/* As luaL_newstate, but for where the memory comes from. */
+static lua_State *new_state(lp_state *state, const lp_allocator *allocator)
+{
+    if (!lp_allocator_is_own(allocator)) return luaL_newstate();
+    lua_State *L = lua_newstate(allocator->allocate, allocator->context);
+    if (L) lua_setwarnf(L, warn, state);
+    return L;
+}
+
 int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
                   size_t size)
 {
-    lp_state *state = lp_calloc(1, sizeof(*state));
+    lp_state *state = lp_calloc(config->allocator, 1, sizeof(*state));
     if (!state) return LP_NOMEM;
-    state->L = luaL_newstate();
+    lp_buffer_init(&state->buffer, config->allocator);
+    lp_buffer_init(&state->results, config->allocator);
+    state->L = new_state(state, config->allocator);
     if (!state->L) {
         lp_state_close(state);
         return LP_NOMEM;
@@ -64,20 +92,20 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     lua_State *L = state->L;
     state->traceback = LUA_NOREF;
     state->buffer.memory = config->outcomes;
+    state->has_allocator = lp_allocator_is_own(config->allocator);
     state->stop = config->stop;
     lp_stop_open(state);
     lua_pushcfunction(L, open_body);
     lua_pushlightuserdata(L, (void *)(uintptr_t)config);
     lua_pushlightuserdata(L, state);
-    int status =
-        lua_pcall(L, 2, 0, 0) == LUA_OK ? LP_OK : take_error(L, text, size);
+    int status = lua_pcall(L, 2, 0, 0) == LUA_OK
+                     ? LP_OK
+                     : lp_state_take_error(L, text, size);
     if (status != LP_OK) {
         lp_state_close(state);
         return status;
     }
     state->codec = lp_codec_of(L);
-    lua_pushlightuserdata(L, state);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
     lua_pushcfunction(L, lp_failure_handler);
     lua_pushcfunction(L, lp_call_body);
     lua_pushcfunction(L, lp_items_body);
@@ -90,7 +118,11 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
 void lp_state_close(lp_state *state)
 {
     if (!state) return;
-    if (state->L) lua_close(state->L);
+    char text[sizeof(state->text)];
+    if (state->L) {
+        (void)lp_state_close_engine(state, text, sizeof(text)); /* too late */
+        lua_close(state->L);
+    }
     lp_buffer_clear(&state->buffer);
     lp_buffer_clear(&state->results);
     lp_free(state);
@@ -173,7 +205,7 @@ int lp_state_preload(lp_state *state, const void *bytes, size_t length,
     lua_pushlightuserdata(L, &work);
     int status = LP_OK;
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        status = take_error(L, text, size);
+        status = lp_state_take_error(L, text, size);
         copy_text(module, module_size, work.module);
     }
     lua_settop(L, LP_AT_TOP);
@@ -208,7 +240,7 @@ void lp_state_reclaim(lp_state *state)
 {
     if (!lp_heap_has_refused(&state->heap)) return;
     collect(state->L);
-    lp_alloc_give_back();
+    if (!state->has_allocator) lp_alloc_give_back();
     lp_heap_reset(&state->heap);
     state->full = lp_heap_is_full(&state->heap);
 }

@@ -7,6 +7,7 @@
 #ifndef LP_VM_STATE_H
 #define LP_VM_STATE_H
 
+#include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/library.h"
 
@@ -19,13 +20,29 @@ struct lp_codec_config;
 
 typedef struct lp_state lp_state;
 
+/*
+ * How a state runs the functions that it is given, if not by calling them:
+ * see lpool_worker_kind. A null function is the default.
+ */
+typedef struct lp_engine {
+    int (*open)(void *context, struct lua_State *L, unsigned index,
+                void **self);
+    int (*execute)(void *self, struct lua_State *L, int nargs);
+    void (*interrupt)(void *self);
+    void (*close)(void *self, struct lua_State *L);
+    void *context; /* for open; self, if there is no open */
+} lp_engine;
+
 typedef struct lp_state_config {
+    const lp_allocator *allocator; /* NULL: malloc */
     const struct lp_codec_config *codec;
     /* Adds what tasks may use besides the standard libraries. May raise. */
     void (*open)(struct lua_State *L, void *context);
     void *context;
     const lp_memory *outcomes; /* where large outcomes go; NULL: the heap */
     struct lp_stop *stop; /* how others stop what it runs; NULL: not at all */
+    lp_engine engine;
+    unsigned index; /* of the worker, for the engine */
 } lp_state_config;
 
 /*
@@ -38,6 +55,12 @@ int lp_state_open(const lp_state_config *config, lp_state **state, char *text,
 
 /* Runs the state's finalizers. NULL is allowed. */
 void lp_state_close(lp_state *state);
+
+/*
+ * Close the engine, which lp_state_close does too, without a word. 0; or
+ * LP_FAILED, and text as above, if it raised an error.
+ */
+int lp_state_close_engine(lp_state *state, char *text, size_t size);
 
 /*
  * What it ran was stopped, and has ended: be ready for the next. Owner

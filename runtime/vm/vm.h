@@ -28,18 +28,24 @@ enum {
 
 struct lp_state {
     lua_State *L;
-    lp_codec *codec;  /* of L; NULL if it has none */
-    lp_buffer buffer; /* the outcome of the last call */
-    char text[512];   /* what went wrong, for people */
-    bool exited;      /* os.exit was called in this call */
-    bool has_exited;  /* or in one before */
-    lp_stop *stop;    /* how others stop it; NULL: they cannot */
+    lp_codec *codec;     /* of L; NULL if it has none */
+    lp_buffer buffer;    /* the outcome of the last call */
+    char text[512];      /* what went wrong, for people */
+    bool exited;         /* os.exit was called in this call */
+    bool has_exited;     /* or in one before */
+    bool has_allocator;  /* of the host's own */
+    bool warns, warning; /* warnings are shown; one has begun */
+    lp_stop *stop;       /* how others stop it; NULL: they cannot */
+    lp_engine engine;
+    void *self;       /* the engine's */
+    bool engaged;     /* the engine is open */
     lua_State *asked; /* a coroutine with a hook that will show its stack */
     lua_Hook hook;    /* the one it had before */
     int hook_mask;
     int hook_count;
     int exit_code;
     int traceback; /* reference of the last error's traceback */
+    bool has_told; /* the engine has set it for the error it raises */
     lp_heap heap;
     bool full; /* see lp_state_is_full */
 
@@ -61,11 +67,36 @@ struct lp_state {
 
 /* state.c */
 
+/* Take the error on top off the stack, as text. LP_FAILED. [-1, +0, m] */
+int lp_state_take_error(lua_State *L, char *text, size_t size);
+
 /*
  * A task, or some items, have ended: collect what one of them left behind
  * that had passed the limit. [-0, +0, -]
  */
 void lp_state_reclaim(lp_state *state);
+
+/* engine.c */
+
+/* Have the engine opened for the state. [-0, +0, e] */
+void lp_engine_open(lua_State *L, lp_state *state,
+                    const lp_state_config *config);
+
+/* Has the engine run the function and arguments that it is called with. */
+int lp_engine_body(lua_State *L);
+
+/* lua_call for all results, by the engine if that wants to. [-(nargs+1), +?, e]
+ */
+static inline void lp_engine_call(lua_State *L, const lp_state *state,
+                                  int nargs)
+{
+    if (state->engine.execute) {
+        lua_pushcfunction(L, lp_engine_body);
+        lua_insert(L, -nargs - 2);
+        nargs++;
+    }
+    lua_call(L, nargs, LUA_MULTRET);
+}
 
 /* exit.c */
 
@@ -84,6 +115,9 @@ void lp_stop_arm(void *L);
 void lp_stack_ask(struct lp_stop *stop);
 
 /* failure.c */
+
+/* Keep the value on top as the traceback of the error. [-1, +0, m] */
+void lp_failure_keep_traceback(lua_State *L, lp_state *state);
 
 /* The handler: keeps the traceback, and the value as it is. */
 int lp_failure_handler(lua_State *L);

@@ -194,11 +194,13 @@ static int open_memory(child *self, const int *fds, uint32_t arena)
                         sizeof(lp_bell), true);
     if (status == LP_OK) status = other;
     if (status != LP_OK) return status;
-    self->outcomes = lp_arena_open(&self->outcomes_file, 0, false);
+    self->outcomes = lp_arena_open(&self->outcomes_file, 0, false,
+                                   self->cradle->host->allocator);
     if (!self->outcomes) return LP_NOMEM;
     self->loop.arena = arena;
     return lp_control_attach(&self->control, &self->files,
-                             (lp_bell *)(void *)self->bell_file.base);
+                             (lp_bell *)(void *)self->bell_file.base,
+                             self->cradle->host->allocator);
 }
 
 /* Have the two parcels that the host has put into its arena. */
@@ -316,7 +318,8 @@ int lp_cradle_child(void *context, const void *bytes, size_t length,
                     const int *fds, size_t fd_count)
 {
     const lp_child_request *request = bytes;
-    child *self = lp_calloc(1, sizeof(*self));
+    child *self =
+        lp_calloc(((lp_cradle *)context)->host->allocator, 1, sizeof(*self));
     if (!self || length != sizeof(*request) || fd_count != LP_CHILD_FDS ||
         request->size != sizeof(*request))
         return EXIT_FAILURE;

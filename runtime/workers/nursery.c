@@ -43,7 +43,7 @@ struct lp_nursery {
 lp_nursery *lp_nursery_new(lp_host *host, const char *program,
                            const char *const *argv)
 {
-    lp_nursery *nursery = lp_calloc(1, sizeof(*nursery));
+    lp_nursery *nursery = lp_calloc(host->allocator, 1, sizeof(*nursery));
     if (!nursery) return NULL;
     nursery->host = host;
     nursery->program = program;
@@ -196,7 +196,8 @@ static int warm_locked(lp_nursery *nursery) LP_HOLDS(&nursery->lock)
 {
     lp_mother *own = &nursery->own;
     if (own->zygote) return LP_OK;
-    int status = lp_zygote_start(nursery->program, nursery->argv, &own->zygote);
+    int status = lp_zygote_start(nursery->program, nursery->argv,
+                                 nursery->host->allocator, &own->zygote);
     if (status != LP_OK) {
         own->zygote = NULL;
         return status;
@@ -222,7 +223,7 @@ int lp_nursery_preload(lp_nursery *nursery, const void *bytes, size_t length,
                                      bool lost),
                        void *context, lp_mother **out)
 {
-    lp_mother *mother = lp_calloc(1, sizeof(*mother));
+    lp_mother *mother = lp_calloc(nursery->host->allocator, 1, sizeof(*mother));
     if (!mother) return LP_NOMEM;
     mother->nursery = nursery;
     mother->ready = ready;

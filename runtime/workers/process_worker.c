@@ -53,7 +53,8 @@ lp_process_workers *lp_process_workers_new(const lp_setup *setup,
                                            lp_nursery *nursery, bool breaks,
                                            uint32_t depth)
 {
-    lp_process_workers *workers = lp_calloc(1, sizeof(*workers));
+    lp_process_workers *workers =
+        lp_calloc(setup->state.allocator, 1, sizeof(*workers));
     if (!workers) return NULL;
     workers->setup = *setup;
     workers->nursery = nursery;
@@ -83,7 +84,7 @@ int lp_process_workers_attach(lp_process_workers *workers,
         .finalizer = setup->finalizer.length,
     };
     lp_buffer bytes;
-    lp_buffer_init(&bytes);
+    lp_buffer_init(&bytes, setup->state.allocator);
     status = lp_buffer_append(&bytes, &told, sizeof(told));
     if (status == LP_OK)
         status = lp_buffer_append(&bytes, setup->initializer.bytes,
@@ -302,7 +303,7 @@ static void preloaded(void *context, const char *why, bool lost)
     if (why && lp_executor_check(executor) == LP_OK) {
         char text[LP_BREAK_TEXT + 128];
         snprintf(text, sizeof(text), "a worker's %s", why);
-        workers->setup.log(text);
+        workers->setup.log(workers->setup.log_context, text);
         lp_executor_break(executor, text);
     }
     lp_executor_release(executor);
@@ -362,10 +363,12 @@ static int start(void *self, uint32_t number)
         int status = preload(workers);
         if (status != LP_OK) return status;
     }
-    process_worker *worker = lp_calloc(1, sizeof(*worker));
+    process_worker *worker =
+        lp_calloc(workers->setup.state.allocator, 1, sizeof(*worker));
     if (!worker) return LP_NOMEM;
     worker->workers = workers;
     worker->number = number;
+    lp_buffer_init(&worker->heard, workers->setup.state.allocator);
     worker->child.born = born;
     worker->child.died = died;
     lp_list_init(&worker->child.in_nursery);

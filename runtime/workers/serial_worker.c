@@ -25,7 +25,8 @@ struct lp_serial_worker {
 
 lp_serial_worker *lp_serial_worker_new(const lp_setup *setup)
 {
-    lp_serial_worker *worker = lp_calloc(1, sizeof(*worker));
+    lp_serial_worker *worker =
+        lp_calloc(setup->state.allocator, 1, sizeof(*worker));
     if (worker) worker->setup = *setup;
     return worker;
 }

@@ -19,7 +19,7 @@ void lp_setup_clear(lp_setup *setup)
 
 static int copy_buffer(lp_buffer *buffer, const lp_buffer *from)
 {
-    lp_buffer_init(buffer);
+    lp_buffer_init(buffer, from->allocator);
     int status = LP_OK;
     if (from->length > 0)
         status = lp_buffer_append(buffer, from->bytes, from->length);
@@ -37,7 +37,7 @@ int lp_setup_stand_in(lp_setup *setup, const lp_setup *from,
     int preload = copy_buffer(&setup->preload, &from->preload);
     snprintf(setup->prefix, sizeof(setup->prefix), "%.100s_caller",
              from->prefix);
-    setup->kind = "serial";
+    snprintf(setup->kind, sizeof(setup->kind), "serial");
     setup->stands_in_for = executor;
     setup->max_tasks = 0;
     if (status == LP_OK) status = finalizer;
@@ -84,7 +84,7 @@ static void log_failure(const lp_setup *setup, const char *what,
     char line[LP_BREAK_TEXT + 3 * LP_NAME_SIZE];
     snprintf(line, sizeof(line), "exception in %s of %s: %s", what,
              identity->name, why);
-    setup->log(line);
+    setup->log(setup->log_context, line);
 }
 
 /* Say that a step failed: to people, and to the executor. */
@@ -106,6 +106,7 @@ int lp_setup_open(const lp_setup *setup, lp_identity *identity,
     config.context = identity;
     config.outcomes = &identity->outcomes;
     config.stop = identity->stop;
+    config.index = identity->number;
     int status = lp_state_open(&config, state, text, size);
     if (status == LP_NOMEM) snprintf(text, size, "not enough memory");
     return status;
@@ -158,6 +159,9 @@ void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
     if (orderly && setup->finalizer.length > 0 &&
         !run_parcel(state, &setup->finalizer, &identity->outcomes))
         log_failure(setup, "finalizer", identity, lp_call_text(state));
+    char why[LP_BREAK_TEXT];
+    if (lp_state_close_engine(state, why, sizeof(why)) != LP_OK)
+        log_failure(setup, "close", identity, why);
     lp_state_close(state);
 }
 

@@ -15,13 +15,14 @@
 #include "vm/state.h"
 
 #define LP_NAME_SIZE  128
+#define LP_KIND_SIZE  32
 #define LP_BREAK_TEXT 1024 /* bytes of the reason why a pool broke */
 
 /* Who a worker is, for its own state; lives as long as the state. */
 typedef struct lp_identity {
     lp_host *host;         /* whose state it is; for what its tasks open */
     lp_executor *executor; /* NULL in another process */
-    const char *kind;      /* "thread" */
+    const char *kind;      /* "thread"; the setup's */
     uint32_t number;
     /* A stand-in's: see lp_setup. Only compared, and perhaps gone. */
     const lp_executor *stands_in_for;
@@ -35,7 +36,7 @@ typedef struct lp_identity {
 typedef struct lp_setup {
     lp_state_config state; /* context is set to the lp_identity */
     uint64_t seed;         /* of the workers' seeds */
-    const char *kind;
+    char kind[LP_KIND_SIZE];
     char prefix[LP_NAME_SIZE];
     const lp_executor *stands_in_for; /* NULL: it has tasks of its own */
     uint32_t depth;                   /* of the workers: see lp_identity */
@@ -45,8 +46,9 @@ typedef struct lp_setup {
     lp_buffer initializer;            /* a parcel; empty: none */
     lp_buffer finalizer;              /* the same */
     lp_buffer preload;                /* see lp_state_preload; empty: nothing */
-    void (*log)(const char *line);    /* a line for people */
-    int when_full;                    /* the api's: lpool_when_full */
+    void (*log)(void *context, const char *line); /* a line for people */
+    void *log_context;
+    int when_full; /* the api's: lpool_when_full */
 } lp_setup;
 
 /* Free what the setup owns. */

@@ -28,7 +28,8 @@ typedef struct thread_worker {
 
 lp_thread_workers *lp_thread_workers_new(const lp_setup *setup)
 {
-    lp_thread_workers *workers = lp_calloc(1, sizeof(*workers));
+    lp_thread_workers *workers =
+        lp_calloc(setup->state.allocator, 1, sizeof(*workers));
     if (!workers) return NULL;
     workers->setup = *setup;
     lp_lock_init(&workers->lock, LP_RANK_WORKERS);
@@ -171,7 +172,8 @@ static int start(void *self, uint32_t number)
 {
     lp_thread_workers *workers = self;
     if (are_replaced(&workers->setup)) join_threads(workers, true);
-    thread_worker *worker = lp_calloc(1, sizeof(*worker));
+    thread_worker *worker =
+        lp_calloc(workers->setup.state.allocator, 1, sizeof(*worker));
     if (!worker) return LP_NOMEM;
     lp_executor *executor = workers->executor;
     worker->workers = workers;

@@ -24,6 +24,7 @@
 #define END_GRACE INT64_C(2000000000)
 
 struct lp_zygote {
+    const lp_allocator *allocator;
     int socket;   /* immutable */
     pid_t pid;    /* immutable; 0 if it is not a child of this process */
     bool greeted; /* reader only: the first message has come, and was right */
@@ -33,15 +34,17 @@ struct lp_zygote {
  * A zygote without a process, and the other end of its socket, given to the
  * caller. 0, LP_NOMEM or LP_SYSTEM.
  */
-static int new_zygote(lp_zygote **zygote, int *peer)
+static int new_zygote(const lp_allocator *allocator, lp_zygote **zygote,
+                      int *peer)
 {
     int pair[2];
-    lp_zygote *created = lp_calloc(1, sizeof(*created));
+    lp_zygote *created = lp_calloc(allocator, 1, sizeof(*created));
     if (!created) return LP_NOMEM;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         lp_free(created);
         return LP_SYSTEM;
     }
+    created->allocator = allocator;
     created->socket = pair[0];
     *zygote = created;
     *peer = pair[1];
@@ -64,13 +67,14 @@ static char *copy_argument(char *to, const char *text)
 }
 
 /* The arguments as the program gets them, in one block. NULL: no memory. */
-static char **copy_arguments(const char *const *argv)
+static char **copy_arguments(const char *const *argv,
+                             const lp_allocator *allocator)
 {
     size_t count = 0, bytes = 0;
     for (; argv[count]; count++)
         bytes += strlen(argv[count]) + 1;
     size_t table = (count + 1) * sizeof(char *);
-    char **copy = lp_alloc(table + bytes);
+    char **copy = lp_alloc(allocator, table + bytes);
     if (!copy) return NULL;
     char *text = (char *)copy + table;
     for (size_t i = 0; i < count; i++) {
@@ -135,13 +139,13 @@ static int leave_socket_fd(int *peer)
 }
 
 int lp_zygote_start(const char *program, const char *const *argv,
-                    lp_zygote **zygote)
+                    const lp_allocator *allocator, lp_zygote **zygote)
 {
     int peer = -1;
     lp_zygote *created = NULL;
-    char **arguments = copy_arguments(argv);
+    char **arguments = copy_arguments(argv, allocator);
     if (!arguments) return LP_NOMEM;
-    int status = new_zygote(&created, &peer);
+    int status = new_zygote(allocator, &created, &peer);
     if (status == LP_OK) status = leave_socket_fd(&peer);
     int error = errno;
     if (status == LP_OK) {
@@ -168,7 +172,7 @@ int lp_zygote_split(lp_zygote *zygote, uint64_t ticket, const void *bytes,
     int peer;
     lp_zygote *created;
     if (length > LP_ZYGOTE_BYTES) return LP_INVALID;
-    int status = new_zygote(&created, &peer);
+    int status = new_zygote(zygote->allocator, &created, &peer);
     if (status != LP_OK) return status;
     lp_zygote_header header = {
         .type = LP_ZYGOTE_SPLIT, .ticket = ticket, .length = (uint32_t)length};

@@ -10,6 +10,8 @@
 #ifndef LP_WORKERS_ZYGOTE_H
 #define LP_WORKERS_ZYGOTE_H
 
+#include "base/alloc.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +34,7 @@ typedef struct lp_zygote_events {
  * the number of its socket. 0, LP_NOMEM, or LP_SYSTEM with errno.
  */
 int lp_zygote_start(const char *program, const char *const *argv,
-                    lp_zygote **zygote);
+                    const lp_allocator *allocator, lp_zygote **zygote);
 
 /*
  * Let the zygote fork a second one that preloads bytes, and calls ready when

@@ -195,7 +195,7 @@ static int reserve_answer(zygote *z)
     }
     size_t capacity = z->out_capacity ? 2 * z->out_capacity : FIRST_ROOM;
     lp_zygote_header *outbox =
-        lp_realloc(z->outbox, capacity * sizeof(*outbox));
+        lp_realloc(z->hooks->allocator, z->outbox, capacity * sizeof(*outbox));
     if (!outbox) return LP_NOMEM;
     z->outbox = outbox;
     z->out_capacity = capacity;
@@ -234,7 +234,8 @@ static int reserve_child(zygote *z)
 {
     if (z->child_count < z->child_capacity) return LP_OK;
     size_t capacity = z->child_capacity ? 2 * z->child_capacity : FIRST_ROOM;
-    child *children = lp_realloc(z->children, capacity * sizeof(*children));
+    child *children = lp_realloc(z->hooks->allocator, z->children,
+                                 capacity * sizeof(*children));
     if (!children) return LP_NOMEM;
     z->children = children;
     z->child_capacity = capacity;
@@ -457,7 +458,7 @@ int lp_zygote_main(int socket, const lp_zygote_hooks *hooks)
 
     int code = EXIT_FAILURE;
     z.request.capacity = LP_ZYGOTE_BYTES;
-    z.request.bytes = lp_alloc(LP_ZYGOTE_BYTES);
+    z.request.bytes = lp_alloc(hooks->allocator, LP_ZYGOTE_BYTES);
     /* With an outbox, however small, answers can be sent without memory. */
     if (z.request.bytes && reserve_answer(&z) == LP_OK &&
         lp_zygote_message_greet(socket) == LP_OK) {

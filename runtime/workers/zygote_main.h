@@ -8,9 +8,12 @@
 #ifndef LP_WORKERS_ZYGOTE_MAIN_H
 #define LP_WORKERS_ZYGOTE_MAIN_H
 
+#include "base/alloc.h"
+
 #include <stddef.h>
 
 typedef struct lp_zygote_hooks {
+    const lp_allocator *allocator; /* NULL: malloc */
     /*
      * In a zygote that was split off: get ready what its children will
      * share. 0, or an error and a text of at most size bytes, zero included.

@@ -103,7 +103,7 @@ static int carry(pair *p, lua_State *from, lua_State *to, int first,
     lp_buffer out = p->out; /* user code may carry something too */
     lp_message_info info;
 
-    lp_buffer_init(&p->out);
+    lp_buffer_init(&p->out, NULL);
     lp_buffer_reset(&out);
     int status = lp_encode(from, NULL, first, n, role, &out, &info);
     if (status == LP_OK) {
@@ -299,7 +299,7 @@ static void open_state(pair *p, lua_State *L, bool worker)
 static void open_pair(pair *p)
 {
     memset(p, 0, sizeof(*p));
-    p->library = lp_library_new();
+    p->library = lp_library_new(NULL);
     p->main = lua_newstate(lua_memory, NULL);
     p->worker = lua_newstate(lua_memory, NULL);
     open_state(p, p->main, false);
@@ -1056,7 +1056,7 @@ static void test_garbage_is_collected(void)
 
 static void test_library(void)
 {
-    lp_library *library = lp_library_new();
+    lp_library *library = lp_library_new(NULL);
     uint32_t a = 0;
     uint32_t b = 0;
     size_t length = 0;

@@ -233,7 +233,7 @@ static lp_task *submit_at(lp_executor *executor, int64_t priority, uint8_t byte,
     lp_buffer parcel;
     lp_task *task = NULL;
     int status;
-    lp_buffer_init(&parcel);
+    lp_buffer_init(&parcel, NULL);
     CHECK(lp_buffer_reserve(&parcel, length) == LP_OK);
     memset(parcel.bytes, byte, length);
     parcel.length = length;
@@ -303,7 +303,7 @@ static void *submitter(void *argument)
 static void race(uint64_t left)
 {
     lp_host host;
-    CHECK(lp_host_init(&host) == LP_OK);
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
     lp_executor *executor = open_executor(&host, MOST_WORKERS, left);
     lp_thread threads[SUBMITTERS];
     for (int i = 0; i < SUBMITTERS; i++)
@@ -347,7 +347,7 @@ static void test_race_with_a_limit(void)
 static void test_queue_grows_while_it_is_emptied(void)
 {
     lp_host host;
-    CHECK(lp_host_init(&host) == LP_OK);
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
     lp_executor *executor = open_executor(&host, 2, 0);
     static lp_task *tasks[20000];
     for (int i = 0; i < 20000; i++)
@@ -377,14 +377,14 @@ static void open_views(views *both)
     both->takes = &both->putter;
     if (shared) CHECK(lp_memory_files_make(&both->files) == LP_OK);
     CHECK(lp_control_make(&both->putter, shared ? &both->files : NULL,
-                          &both->bell) == LP_OK);
+                          &both->bell, NULL) == LP_OK);
     if (!shared) return;
     lp_shm_init(&both->other_files.host);
     CHECK(lp_memory_files_open(&both->other_files,
                                lp_shm_reader(&both->files.host),
                                dup(both->files.words.fd)) == LP_OK);
-    CHECK(lp_control_attach(&both->taker, &both->other_files, &both->bell) ==
-          LP_OK);
+    CHECK(lp_control_attach(&both->taker, &both->other_files, &both->bell,
+                            NULL) == LP_OK);
     both->takes = &both->taker;
 }
 
@@ -534,7 +534,7 @@ static void test_levels_race(void)
 static void test_mailbox_gets_each_task_once(void)
 {
     lp_host host;
-    CHECK(lp_host_init(&host) == LP_OK);
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
     lp_executor *executor = open_executor(&host, 3, 0);
     lp_mailbox mailbox;
     lp_mailbox_init(&mailbox, &host);
@@ -612,7 +612,7 @@ static void await_group(lp_executor *executor, uint32_t number)
 static void test_group_gives_each_item_once(void)
 {
     lp_host host;
-    CHECK(lp_host_init(&host) == LP_OK);
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
     lp_executor *executor = open_executor(&host, MOST_WORKERS, 0);
     for (int round = 0; round < 300; round++) {
         uint32_t count = 1 + (uint32_t)round % 400;
@@ -637,7 +637,7 @@ static void test_stop_ends_every_task(void)
 {
     for (int round = 0; round < 100; round++) {
         lp_host host;
-        CHECK(lp_host_init(&host) == LP_OK);
+        CHECK(lp_host_init(&host, NULL) == LP_OK);
         lp_executor *executor = open_executor(&host, 2, 0);
         lp_task *tasks[200];
         for (int i = 0; i < 200; i++)
@@ -662,7 +662,7 @@ static void test_stop_on_all_levels(void)
 {
     for (int round = 0; round < 60; round++) {
         lp_host host;
-        CHECK(lp_host_init(&host) == LP_OK);
+        CHECK(lp_host_init(&host, NULL) == LP_OK);
         lp_executor *executor = open_executor(&host, 2, 0);
         lp_task *tasks[200];
         for (int i = 0; i < 200; i++)
@@ -689,7 +689,7 @@ static int try_submit(lp_executor *executor, bool exceeds, lp_task **task)
 {
     const lp_task_about about = {.exceeds = exceeds};
     lp_buffer parcel;
-    lp_buffer_init(&parcel);
+    lp_buffer_init(&parcel, NULL);
     CHECK(lp_buffer_append(&parcel, "x", 1) == LP_OK);
     int status = lp_executor_submit(executor, &parcel, &about, task);
     lp_buffer_clear(&parcel);
@@ -699,7 +699,7 @@ static int try_submit(lp_executor *executor, bool exceeds, lp_task **task)
 static void test_room(void)
 {
     lp_host host;
-    CHECK(lp_host_init(&host) == LP_OK);
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
     max_queue = 3;
     lp_executor *executor = open_executor(&host, 1, 0);
     max_queue = 0;
@@ -742,11 +742,11 @@ static void test_submit_without_memory(void)
         .source = "source", .line = 1, .label = "label", .priority = 1};
     size_t live = lp_alloc_live();
     lp_host host;
-    CHECK(lp_host_init(&host) == LP_OK);
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
     for (long n = 1; n < 100; n++) {
         lp_executor *executor = open_executor(&host, 1, 0);
         lp_buffer parcel;
-        lp_buffer_init(&parcel);
+        lp_buffer_init(&parcel, NULL);
         CHECK(lp_buffer_reserve(&parcel, 5000) == LP_OK);
         memset(parcel.bytes, 1, 5000);
         parcel.length = 5000;

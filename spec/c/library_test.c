@@ -102,7 +102,7 @@ static int ask_by_call(void *context, const lp_library_question *question,
 /* A library that asks by a call; NULL if it could not attach. */
 static lp_library *attach_to(call *link)
 {
-    lp_library *library = lp_library_new();
+    lp_library *library = lp_library_new(NULL);
     lp_library_link about = {ask_by_call, link};
     int fd = -1;
     CHECK(library && lp_library_share(link->host, &fd) == LP_OK);
@@ -183,7 +183,7 @@ static void be_child(int fd, int socket, child_body *body)
     size_t live = lp_alloc_live();
     alarm(PATIENCE_SECONDS);
     failures = 0;
-    lp_library *library = lp_library_new();
+    lp_library *library = lp_library_new(NULL);
     CHECK(library && lp_library_attach(library, fd, &about) == LP_OK);
     if (failures == 0) body(library, &link);
     lp_library_free(library);
@@ -217,7 +217,7 @@ static void with_child(lp_library *library, child_body *body)
 
 static void test_keeps_equal_bytes_once(void)
 {
-    lp_library *library = lp_library_new();
+    lp_library *library = lp_library_new(NULL);
     uint32_t number = 0;
     uint32_t empty = 0;
     size_t length;
@@ -244,7 +244,7 @@ static void test_keeps_equal_bytes_once(void)
 
 static void test_names_mean_the_last_number(void)
 {
-    lp_library *library = lp_library_new();
+    lp_library *library = lp_library_new(NULL);
     CHECK(lp_library_named(library, 1) == 0);
     for (uint32_t i = 1; i < 500; i++)
         CHECK(lp_library_name(library, i, i + 1) == LP_OK);
@@ -262,7 +262,7 @@ static void test_names_mean_the_last_number(void)
 static void test_all_entries_are_shared(void)
 {
     static uint32_t numbers[300];
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     uint32_t empty = 0;
     uint32_t large = keep(link.host, 1000000);
     size_t length;
@@ -306,7 +306,7 @@ static void test_entries_of_all_sizes_fit(void)
         65535, 65536, 1, 65537, 1 << 20, (1 << 20) + 1, 131072, 262143, 15, 16};
     enum { COUNT = sizeof(sizes) / sizeof(sizes[0]) };
     for (int first = 0; first < COUNT; first++) {
-        call link = {.host = lp_library_new()};
+        call link = {.host = lp_library_new(NULL)};
         lp_library *reader = attach_to(&link);
         uint32_t numbers[COUNT] = {0};
         for (int i = 0; i < COUNT; i++) {
@@ -329,7 +329,7 @@ static void test_entries_of_all_sizes_fit(void)
 
 static void test_equal_bytes_are_asked_once(void)
 {
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     lp_library *library = attach_to(&link);
     uint32_t number = keep(link.host, 1);
     uint32_t empty = 0;
@@ -361,7 +361,7 @@ static void test_equal_bytes_are_asked_once(void)
 static void test_a_failed_question_is_an_error(void)
 {
     static lp_library_answer wrong[] = {{1, 1}, {LP_OK, 0}};
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     lp_library *library = attach_to(&link);
     uint32_t number = 42;
 
@@ -406,7 +406,7 @@ static void test_nonsense_is_refused(void)
         {{LP_LIBRARY_NAMED, 0, 0}, NULL, 0},
         {{LP_LIBRARY_NAMED, 0, 1}, "a", 1},
     };
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     lp_library *library = attach_to(&link);
     CHECK(keep(link.host, 1) == 1);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -426,7 +426,7 @@ static void test_nonsense_is_refused(void)
 
 static void test_keys_differ(void)
 {
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     lp_library *libraries[] = {link.host, attach_to(&link), attach_to(&link)};
     uint64_t keys[9];
     for (int i = 0; i < 9; i++) {
@@ -484,7 +484,7 @@ static void test_a_corrupt_index_has_no_entries(void)
         place_of(data + chunk * UINT16_MAX - 16, 1) /* nor the very last */,
         place_of(data + chunk * UINT16_MAX, 1),
     };
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     int reader = -1;
     char path[64];
 
@@ -516,9 +516,9 @@ static void test_attach_refuses_what_is_no_library(void)
 {
     const off_t index =
         (off_t)(LP_LIBRARY_MOST_ENTRIES * sizeof(lp_library_record));
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     lp_library_link about = {ask_by_call, &link};
-    lp_library *library = lp_library_new();
+    lp_library *library = lp_library_new(NULL);
     size_t length;
 
     CHECK(lp_library_attach(library, -1, &about) == LP_SYSTEM);
@@ -545,9 +545,9 @@ static void test_short_memory_loses_nothing(void)
 {
     int status = LP_NOMEM;
     for (long n = 1; status != LP_OK; n++) {
-        call link = {.host = lp_library_new()};
+        call link = {.host = lp_library_new(NULL)};
         lp_library_link about = {ask_by_call, &link};
-        lp_library *library = lp_library_new();
+        lp_library *library = lp_library_new(NULL);
         uint32_t number = 0;
         int fd = -1;
         uint32_t last = keep(link.host, 1);
@@ -589,7 +589,7 @@ static void limit(int resource, rlim_t most)
 
 static void test_a_refusing_system_loses_nothing(void)
 {
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     uint32_t number = 0;
     int fd = -1;
     struct rlimit files;
@@ -651,7 +651,7 @@ static void *keeper(void *argument)
 
 static void test_threads_use_it_at_once(void)
 {
-    call link = {.host = lp_library_new()};
+    call link = {.host = lp_library_new(NULL)};
     lp_library *library = attach_to(&link);
     lp_thread threads[THREADS];
     size_t length;
@@ -720,7 +720,7 @@ static void child_that_keeps(lp_library *library, line *link)
 
 static lp_library *new_host(void)
 {
-    lp_library *host = lp_library_new();
+    lp_library *host = lp_library_new(NULL);
     int fd = -1;
     for (uint32_t i = 1; i <= MANY; i++) {
         numbers[i] = keep(host, i);

@@ -204,7 +204,7 @@ static const long forking[] = {
 /* What this program is when it was executed with these arguments. */
 static int zygote_main(int socket, const char *mode)
 {
-    static const lp_zygote_hooks hooks = {preload, child, preloaded};
+    static const lp_zygote_hooks hooks = {NULL, preload, child, preloaded};
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     if (strcmp(mode, "other version") == 0) {
@@ -319,7 +319,7 @@ static void start(news *n, const char *mode)
 {
     const char *argv[] = {"zygote_test", "--zygote", "%d", mode, NULL};
     memset(n, 0, sizeof(*n));
-    if (lp_zygote_start(program, argv, &n->zygote) != LP_OK) {
+    if (lp_zygote_start(program, argv, NULL, &n->zygote) != LP_OK) {
         perror("lp_zygote_start");
         exit(EXIT_FAILURE);
     }
@@ -455,7 +455,7 @@ static void test_strangers(void)
 {
     news n = {0};
     const char *silent[] = {"true", NULL};
-    CHECK(lp_zygote_start("/bin/true", silent, &n.zygote) == LP_OK);
+    CHECK(lp_zygote_start("/bin/true", silent, NULL, &n.zygote) == LP_OK);
     CHECK(await_end(&n) == LP_CLOSED);
     CHECK(lp_zygote_fork(n.zygote, 1, "x", 1, NULL, 0) == LP_CLOSED);
     CHECK(lp_zygote_kill(n.zygote, 1, SIGTERM) == LP_CLOSED);
@@ -466,7 +466,7 @@ static void test_strangers(void)
 
     const char *garbage[] = {"sh", "-c", "echo garbage of any length >&%d",
                              NULL};
-    CHECK(lp_zygote_start("/bin/sh", garbage, &n.zygote) == LP_OK);
+    CHECK(lp_zygote_start("/bin/sh", garbage, NULL, &n.zygote) == LP_OK);
     CHECK(await_end(&n) == LP_CORRUPT);
     finish(&n);
 
@@ -480,7 +480,7 @@ static void test_no_program(void)
     news n = {0};
     const char *argv[] = {"nothing", NULL};
     errno = 0;
-    int status = lp_zygote_start("/nonexistent/x", argv, &n.zygote);
+    int status = lp_zygote_start("/nonexistent/x", argv, NULL, &n.zygote);
     if (status == LP_OK) {
         /* POSIX lets posix_spawn say so later, as it does under valgrind. */
         CHECK(await_end(&n) == LP_CLOSED);
@@ -495,7 +495,7 @@ static void test_stranger_that_stays(void)
     news n = {0};
     const char *argv[] = {"sleep", "60", NULL};
     int64_t before = lp_clock_now();
-    CHECK(lp_zygote_start("/bin/sleep", argv, &n.zygote) == LP_OK);
+    CHECK(lp_zygote_start("/bin/sleep", argv, NULL, &n.zygote) == LP_OK);
     finish(&n);
     CHECK(lp_clock_now() - before < PATIENCE);
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
@@ -979,7 +979,7 @@ static void test_without_memory(void)
     long failed = 0;
     do {
         lp_alloc_fail_at(++failed);
-        status = lp_zygote_start(program, argv, &n.zygote);
+        status = lp_zygote_start(program, argv, NULL, &n.zygote);
         lp_alloc_fail_at(0);
         CHECK(status == LP_OK || status == LP_NOMEM);
     } while (status == LP_NOMEM);

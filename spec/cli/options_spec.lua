@@ -48,6 +48,29 @@ describe("lpool's options:", function()
     assert.are.equal("nil\tnil\n", output("$LPOOL -e 'print(lpool, package.loaded.lpool)'"))
   end)
 
+  describe("--stats", function()
+    it("shows at the end what all pools have done", function()
+      local script = helper.temporary.file([[
+        local lpool = require "lpool"
+        for _ = 1, 3 do
+          local ex <close> = lpool.ThreadPoolExecutor(2)
+          ex:map(math.abs, lpool.range(1, 100)):totable()
+        end
+        local ex <close> = lpool.SerialExecutor()
+        ex:submit(error, "no"):exception()
+      ]])
+      local result = helper.shell("$LPOOL --stats " .. script)
+      assert.are.equal(0, result.code)
+      assert.matches("^lpool: 301 tasks in %d+%.%d+ s: "
+        .. "300 completed, 1 failed, 0 cancelled, 0 lost\n"
+        .. "lpool: ran: p50 0%.%d+ s, p90 [^\n]+\nlpool: waited: p50 [^\n]+\n$", result.err)
+    end)
+
+    it("shows that there were no tasks", function()
+      assert.matches("^lpool: 0 tasks in ", helper.shell("$LPOOL --stats -e ''").err)
+    end)
+  end)
+
   describe("-W", function()
     it("turns warnings on", function()
       assert.are.equal("Lua warning: w\n", helper.shell("$LPOOL -W -e \"warn('w')\"").err)

@@ -1,16 +1,8 @@
 /* calls.c - the functions for C programs, used well and badly. */
-#include <lauxlib.h>
-#include <lpool.h>
-#include <lualib.h>
+#include "check.h"
+
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define CHECK(claim)                                                           \
-    ((claim) ? (void)0                                                         \
-             : (fprintf(stderr, "line %d: %s\n", __LINE__, #claim), exit(1)))
 
 static lpool *host;
 static lua_State *L;
@@ -36,25 +28,6 @@ static lpool_executor *open_executor(lpool_kind kind)
     config.max_workers = 2;
     CHECK(lpool_executor_open(L, &config, &executor) == LPOOL_OK);
     return executor;
-}
-
-static lpool_future *submit(lpool_executor *executor, const char *source)
-{
-    lpool_future *future = NULL;
-    CHECK(lpool_submit_source(L, executor, source, strlen(source), NULL, 0,
-                              NULL, &future) == LPOOL_OK);
-    return future;
-}
-
-static lua_Integer result(lpool_future *future)
-{
-    int count = 0;
-    CHECK(lpool_future_wait(L, future, -1) == LPOOL_OK);
-    CHECK(lpool_future_push(L, future, &count) == LPOOL_OK && count == 1);
-    lua_Integer value = lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    lpool_future_release(future);
-    return value;
 }
 
 static void check_submitting(lpool_executor *executor)
@@ -94,7 +67,7 @@ static void check_submitting(lpool_executor *executor)
         CHECK(status == LPOOL_EUNSENDABLE && lua_isstring(L, -1));
         lua_settop(L, top);
     } else {
-        CHECK(status == LPOOL_OK && result(future) == 42);
+        CHECK(status == LPOOL_OK && result(L, future) == 42);
     }
     CHECK(lua_gettop(L) == top);
 }
@@ -114,16 +87,16 @@ static void check_waiting(lpool_executor *executor)
 {
     lpool_future *futures[3];
     size_t which = 99;
-    futures[0] = submit(executor, endless);
-    futures[1] = submit(executor, "return 5");
-    futures[2] = submit(executor, "return 6");
+    futures[0] = submit(L, executor, endless);
+    futures[1] = submit(L, executor, "return 5");
+    futures[2] = submit(L, executor, "return 6");
     CHECK(lpool_wait_any(L, futures, 3, -1, &which) == LPOOL_OK);
     CHECK(which == 1 || which == 2);
     CHECK(lpool_wait_all(L, futures, 3, 1000000) == LPOOL_ETIMEOUT);
     CHECK(lpool_wait_any(L, futures, 1, 1000000, &which) == LPOOL_ETIMEOUT);
     CHECK(lpool_wait_all(L, futures + 1, 2, -1) == LPOOL_OK);
     CHECK(lpool_wait_any(L, futures, 0, -1, &which) == LPOOL_EINVALID);
-    CHECK(result(futures[1]) == 5 && result(futures[2]) == 6);
+    CHECK(result(L, futures[1]) == 5 && result(L, futures[2]) == 6);
 #ifndef __SANITIZE_THREAD__
     lpool_future_interrupt(futures[0]);
 #endif
@@ -148,7 +121,7 @@ static void check_polling(lpool_executor *executor)
     CHECK(fd == again && lpool_fd(L, NULL) == LPOOL_EINVALID);
     struct pollfd mail = {.fd = fd, .events = POLLIN};
     for (int i = 1; i <= 20; i++) {
-        lpool_future *future = submit(executor, "return 1");
+        lpool_future *future = submit(L, executor, "return 1");
         /* Before and after its end: both must be heard of. */
         if (i % 2 == 0) CHECK(lpool_future_wait(L, future, -1) == LPOOL_OK);
         lua_pushlightuserdata(L, &calls);
@@ -224,9 +197,7 @@ int main(int argc, char **argv)
     int code = lpool_helper_main(argc, argv, &config);
     if (code >= 0) return code;
     CHECK(lpool_open(&config, &host) == LPOOL_OK);
-    L = luaL_newstate();
-    luaL_openlibs(L);
-    CHECK(lpool_attach(host, L) == LPOOL_OK);
+    L = open_state(host);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         lpool_executor *executor = open_executor(kinds[i]);
         check_submitting(executor);

@@ -111,5 +111,13 @@ describe("hosts in C:", function()
     test("the functions for C do what the header says", function()
       prints("fine\n", "calls")
     end)
+
+    test("a kind of worker of one's own", function()
+      prints("fine\n", "kinds")
+    end)
+
+    test("an allocator of one's own", function()
+      prints("fine\n", "memory")
+    end)
   end
 end)
