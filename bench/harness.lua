@@ -96,11 +96,15 @@ function harness.measure(work, kind, runs, measured)
   return summaries
 end
 
+local function short(value)
+  return value >= 1e6 and ("%g million"):format(value / 1e6) or ("%g"):format(value)
+end
+
 --- The targets of a row, as text; "" if it has none.
 function harness.target_of(row)
   local parts = {}
-  if row.at_least then parts[#parts + 1] = (">= %g"):format(row.at_least) end
-  if row.at_most then parts[#parts + 1] = ("<= %g"):format(row.at_most) end
+  if row.at_least then parts[#parts + 1] = ">= " .. short(row.at_least) end
+  if row.at_most then parts[#parts + 1] = "<= " .. short(row.at_most) end
   for _, peer in ipairs(peers) do
     local times = row.times and row.times[peer.name]
     if times then parts[#parts + 1] = ("%gx %s"):format(times, peer.title) end

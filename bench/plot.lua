@@ -194,15 +194,15 @@ local function curve(parts, points, colour, x_of, y_of)
     table.concat(path, " "))
 end
 
-local function panel(parts, chart, content, left, width, top, bottom)
+local function panel(parts, content, left, width, top, bottom)
   local least, most, highest = math.huge, 0, 0
   for _, points in ipairs(content.curves) do
     for _, point in ipairs(points) do
       least, most = math.min(least, point.x), math.max(most, point.x)
-      highest = math.max(highest, point.max)
+      highest = math.max(highest, point.median)
     end
   end
-  local limit = math.min(ceiling(highest), chart.limit or math.huge)
+  local limit = ceiling(1.3 * highest) -- a whisker may be cut off
   local low, high = decades(least, most)
   local function x_of(x)
     return left + (math.log(x, 10) - low) / (high - low) * width
@@ -235,7 +235,7 @@ function plot.curves(chart)
   legend(parts, chart.names, 50)
   text(parts, WIDTH - 16, 50, "end", "soft", chart.unit)
   for i, content in ipairs(chart.panels) do
-    panel(parts, chart, content, (i - 1) * each + 58, each - 74, top, bottom)
+    panel(parts, content, (i - 1) * each + 58, each - 74, top, bottom)
   end
   return document(chart.title, bottom + 48, parts)
 end

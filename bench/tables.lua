@@ -131,17 +131,20 @@ local GROWTH = { 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7 }
 
 function sections.growth(data)
   local lines = {
-    "| ns each, of | 1 | 10 | 100 | 1,000 | 10,000 | 100,000 | million | ten million |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    "| ns each, of | 1 | 10 | 100 | 1,000 | 10,000 | 100,000 | million | ten million "
+      .. "| most by least |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
   }
   local titles, values = {}, {}
   for _, row in ipairs(data.rows) do
     if row.series then
       local title = ("%s: %s"):format(PLURALS[row.kind], row.name:match("^(.-): "))
       if not values[title] then
-        titles[#titles + 1], values[title] = title, {}
+        titles[#titles + 1], values[title] = title, { least = math.huge, most = 0 }
       end
-      values[title][row.x] = cell(row, row.by.lpool)
+      local series, median = values[title], row.by.lpool.median
+      series[row.x] = cell(row, row.by.lpool)
+      series.least, series.most = math.min(series.least, median), math.max(series.most, median)
     end
   end
   for _, title in ipairs(titles) do
@@ -149,6 +152,7 @@ function sections.growth(data)
     for i, x in ipairs(GROWTH) do
       cells[i + 1] = values[title][x] or ""
     end
+    cells[#cells + 1] = ("%.1f"):format(values[title].most / values[title].least)
     markdown(lines, cells)
   end
   return table.concat(lines, "\n")
