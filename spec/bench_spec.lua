@@ -1,5 +1,10 @@
--- What decides whether a benchmark got slower, and what it is written with.
+-- What decides whether a benchmark got slower, and what writes the report.
 -- Nothing is measured here.
+
+local function read(path)
+  local file <close> = assert(io.open(path))
+  return file:read("a")
+end
 
 -- Modules of bench/ require each other by bare names.
 local function bench(name)
@@ -72,8 +77,7 @@ describe("bench-check:", function()
   end)
 
   it("has a baseline", function()
-    local file <close> = assert(io.open("bench/baseline.json"))
-    local costs = bench("json").decode(file:read("a")).costs
+    local costs = bench("json").decode(read("bench/baseline.json")).costs
     assert.is_truthy(next(costs))
     for name, cost in pairs(costs) do
       assert.is_true(cost > 0, name)
@@ -97,5 +101,30 @@ describe("bench/json:", function()
     for _, text in ipairs { "", "{", '{"a" 1}', "[1,", '"open', "word", "1 2" } do
       assert.has_error(function() json.decode(text) end)
     end
+  end)
+end)
+
+describe("bench/report:", function()
+  local page = read("docs/performance.md")
+
+  -- What a pattern captures in a text, as a sorted list.
+  local function all(text, pattern)
+    local found = {}
+    for name in text:gmatch(pattern) do
+      found[#found + 1] = name
+    end
+    table.sort(found)
+    return found
+  end
+
+  it("has a place in the document for each table, and a table for each place", function()
+    local tables = all(read("bench/tables.lua"), "function sections%.(%w+)")
+    assert.are.same(tables, all(page, "<!%-%- begin (%w+) %-%->"))
+    assert.are.same(tables, all(page, "<!%-%- end (%w+) %-%->"))
+  end)
+
+  it("shows each plot in the document", function()
+    local charts = all(read("bench/charts.lua"), "function charts%.(%w+)")
+    assert.are.same(charts, all(page, "%(plots/(%w+)%.svg%)"))
   end)
 end)
