@@ -3,8 +3,9 @@
 -- A row's cost is lpool's time divided by that of the C floor for its work,
 -- each the best of all rounds: what others do on the machine makes a round
 -- slower and never faster, so the best of many rounds is near the truth, and
--- the quotient is about the same on another machine. A row that looks slower
--- is measured again, several times, before it is called so.
+-- the quotient is about the same on another machine. A row is measured until
+-- both bests have settled: until some rounds in turn have not changed the cost.
+-- One that looks slower is measured for longer before it is called so.
 local judge = {}
 
 --- What a row may cost more than in the baseline. Less than the 20 % that are
@@ -49,31 +50,43 @@ function judge.compare(cost, before)
   return more < -judge.TOLERANCE and "faster" or "same", more
 end
 
---- Measures all rows, and those that look slower again and again.
+-- Whether more rounds are to be measured of a row whose cost did not change in
+-- the last ones.
+local function goes_on(result, calm, limits)
+  if result.rounds >= limits.most then
+    return false
+  end
+  return calm < (result.verdict == "slower" and limits.patience or limits.calm)
+end
+
+--- What a cost may change by in a calm round.
+local CALM = 0.02
+
+local function measure_row(row, before, measure, limits)
+  local best, calm = {}, 0
+  local result = { row = row, before = before, rounds = 0 }
+  repeat
+    judge.add(best, row, measure(row))
+    local cost = judge.cost(best, row)
+    local changed = not result.cost or math.abs(cost / result.cost - 1) > CALM
+    calm = changed and 0 or calm + 1
+    result.cost, result.rounds = cost, result.rounds + 1
+    result.verdict, result.more = judge.compare(cost, before)
+  until not goes_on(result, calm, limits)
+  return result
+end
+
+--- Measures all rows, each until its cost has settled.
 -- @tparam {table,...} rows
 -- @tparam table baseline name -> cost
 -- @tparam function measure of a row: gives lpool's number and the floor's
--- @tparam table limits rounds (for all), patience (more for what looks slower)
+-- @tparam table limits calm: rounds in turn that do not change a cost; patience: the same for what
+-- looks slower; most: rounds at most
 -- @treturn {table,...} in order: { row, cost, before, verdict, more, rounds }
 function judge.run(rows, baseline, measure, limits)
-  local best, results = {}, {}
-  for _ = 1, limits.rounds do
-    for _, row in ipairs(rows) do
-      judge.add(best, row, measure(row))
-    end
-  end
+  local results = {}
   for i, row in ipairs(rows) do
-    local result = { row = row, before = baseline[row.name], rounds = limits.rounds }
-    repeat
-      result.cost = judge.cost(best, row)
-      result.verdict, result.more = judge.compare(result.cost, result.before)
-      local again = result.verdict == "slower" and result.rounds < limits.rounds + limits.patience
-      if again then
-        judge.add(best, row, measure(row))
-        result.rounds = result.rounds + 1
-      end
-    until not again
-    results[i] = result
+    results[i] = measure_row(row, baseline[row.name], measure, limits)
   end
   return results
 end

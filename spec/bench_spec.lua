@@ -14,7 +14,7 @@ end
 describe("bench-check:", function()
   local judge = bench "judge"
   local row = { name = "thread tasks", better = "more" }
-  local limits = { rounds = 3, patience = 5 }
+  local limits = { calm = 3, patience = 6, most = 20 }
 
   -- Judges one row whose rounds measure these numbers of lpool; the last one
   -- lasts. The floor measures 1,000.
@@ -44,27 +44,34 @@ describe("bench-check:", function()
   end)
 
   it("takes the best round, so one good one is enough", function()
-    local result = run({ 20, 100, 30 }, 10)
-    assert.are.equal("same", result.verdict)
-    assert.are.equal(limits.rounds, result.rounds)
+    assert.are.equal("same", run({ 20, 100, 30 }, 10).verdict)
   end)
 
-  it("measures again before it calls a row slower", function()
-    local result = run({ 20, 30, 40, 50, 60, 99 }, 10)
-    assert.are.equal("same", result.verdict)
-    assert.are.equal(6, result.rounds)
+  it("measures until some rounds in turn have changed nothing", function()
+    assert.are.equal(1 + limits.calm, run({ 100 }, 10).rounds)
+    assert.are.equal(3 + limits.calm, run({ 90, 95, 100 }, 10).rounds)
   end)
 
-  it("gives up in the end", function()
-    local result = run({ 50 }, 10)
+  it("measures for longer before it calls a row slower", function()
+    local result = run({ 50, 50, 50, 50, 50, 99 }, 10)
+    assert.are.equal("same", result.verdict)
+    result = run({ 50 }, 10)
     assert.are.equal("slower", result.verdict)
-    assert.are.equal(limits.rounds + limits.patience, result.rounds)
+    assert.are.equal(1 + limits.patience, result.rounds)
+  end)
+
+  it("gives up what never settles", function()
+    local numbers = {}
+    for i = 1, 100 do
+      numbers[i] = i
+    end
+    assert.are.equal(limits.most, run(numbers, 10).rounds)
   end)
 
   it("measures no more for what is faster, or new", function()
     local faster, new = run({ 200 }, 10), run({ 50 }, nil)
     assert.are.equal("faster", faster.verdict)
-    assert.are.equal(limits.rounds, faster.rounds)
+    assert.are.equal(1 + limits.calm, faster.rounds)
     assert.are.equal("new", new.verdict)
     assert.is_nil(new.more)
   end)
