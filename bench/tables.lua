@@ -81,6 +81,8 @@ local function comparison(data, kind)
   return table.concat(lines, "\n")
 end
 
+local BUSY = 1 -- a load before the run that says that the machine is not ours
+
 local sections = {}
 
 function sections.origin(data)
@@ -97,6 +99,10 @@ function sections.origin(data)
     lines[#lines + 1] = ("- %s: not on that machine, so left out."):format(title)
   end
   table.insert(lines, 2, "")
+  if origin.load > BUSY then
+    lines[#lines + 1] = "\n**Others used the machine during this run**: the numbers are worse than they could be, "
+      .. "ratios are rough, and what needs two processors cannot be judged."
+  end
   return table.concat(lines, "\n")
 end
 
