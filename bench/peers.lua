@@ -37,9 +37,9 @@ local peers = {
     version = "python3 --version",
     work = {
       thread = set("tasks round_trip map records long_string arithmetic start idle_worker "
-        .. "pending_future sleepers idle"),
+        .. "pending_future sleepers stopping idle"),
       process = set("tasks round_trip map records long_string arithmetic start pool idle_process "
-        .. "pending_future idle"),
+        .. "pending_future stopping idle"),
     },
     command = "python3 bench/peers/%s.py %s",
     empty = "python3 -c ''",

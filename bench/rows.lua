@@ -66,6 +66,14 @@ rows.thread = {
     { at_most = 0.15 }),
   span("the same, resident at most", "sleepers", "mib", "MiB", 1, { at_most = 60 }),
   span("two idle workers, processor time", "idle", "idle_us_per_s", "us/s", 0, { at_most = 0 }),
+
+  span("cancelling 10,000 pending tasks", "stopping", "cancel_ms", "ms", 2, { at_most = 5 }),
+  span("a busy loop past its timeout, p50", "stopping", "timeout_p50_ms", "ms", 2,
+    { at_most = 20 }),
+  span("a busy loop past its timeout, most of 50", "stopping", "timeout_max_ms", "ms", 2,
+    { at_most = 20 }),
+  span("an interrupt, to the end of the task, p50", "stopping", "interrupt_p50_ms", "ms", 2),
+  span("an interrupt, to the end, most of 50", "stopping", "interrupt_max_ms", "ms", 2),
 }
 
 rows.process = {
@@ -118,6 +126,14 @@ local ACCOUNT = {
   { "result of a task that is done: wall time", "result_ns" },
   { "the caller's processor time", "caller_cpu_ns" },
   { "the workers' processor time", "worker_cpu_ns" },
+
+  span("cancelling 10,000 pending tasks", "stopping", "cancel_ms", "ms", 2, { at_most = 5 }),
+  span("a busy loop past its timeout, p50", "stopping", "timeout_p50_ms", "ms", 2,
+    { at_most = 20 }),
+  span("a busy loop past its timeout, most of 50", "stopping", "timeout_max_ms", "ms", 2,
+    { at_most = 20 }),
+  span("an interrupt, to the end of the task, p50", "stopping", "interrupt_p50_ms", "ms", 2),
+  span("an interrupt, to the end, most of 50", "stopping", "interrupt_max_ms", "ms", 2),
 }
 
 local list = {}

@@ -100,8 +100,8 @@ function sections.origin(data)
   end
   table.insert(lines, 2, "")
   if origin.load > BUSY then
-    lines[#lines + 1] = "\n**Others used the machine during this run**: the numbers are worse than they could be, "
-      .. "ratios are rough, and what needs two processors cannot be judged."
+    lines[#lines + 1] = "\n**Others used the machine during this run**: the numbers are worse than "
+      .. "they could be, ratios are rough, and what needs two processors cannot be judged."
   end
   return table.concat(lines, "\n")
 end

@@ -334,6 +334,92 @@ describe("lpool's helpers:", function()
     assert.is_true(first ~= exception and exception ~= all and all ~= first)
   end)
 
+  describe("progress()", function()
+    local function items(n)
+      local i = 0
+      return function()
+        i = i + 1
+        if i <= n then
+          return i, -i, nil, "x"
+        end
+      end
+    end
+
+    it("passes all values through", function()
+      local seen = {}
+      for i, negative, none, text in lpool.progress(items(3), { total = 3 }) do
+        assert.are.equal(nil, none)
+        seen[#seen + 1] = ("%d %d %s"):format(i, negative, text)
+      end
+      assert.are.same({ "1 -1 x", "2 -2 x", "3 -3 x" }, seen)
+    end)
+
+    it("takes all that a loop takes", function()
+      local ex <close> = lpool.SerialExecutor()
+      local count = 0
+      for f in lpool.progress(lpool.as_completed { ex:submit(math.abs, 1) }) do
+        count = count + f:result()
+      end
+      for i, square in lpool.progress(ex:map(function(n) return n * n end, { 2, 3 })) do
+        count = count + i * square
+      end
+      assert.are.equal(1 + 4 + 18, count)
+    end)
+
+    it("closes results when the loop is left", function()
+      local ex <close> = lpool.SerialExecutor()
+      local results = ex:map(math.abs, { 1, 2, 3 }, { buffersize = 1 })
+      for i in lpool.progress(results) do
+        if i == 1 then
+          break
+        end
+      end
+      assert.are.equal(nil, (results()))
+    end)
+
+    it("lets errors of items through", function()
+      local ex <close> = lpool.SerialExecutor()
+      local results = ex:map(error, { "no" })
+      local iterate = lpool.progress(results)
+      assert.are.equal("no", helper.raised(iterate))
+    end)
+
+    it("shows nothing that is no terminal", function()
+      local result = helper.run([[
+        local lpool = require "lpool"
+        for _ in lpool.progress(lpool.zip { 1, 2 }) do end
+      ]])
+      assert.are.equal("", result.err .. result.out)
+    end)
+
+    it("shows a bar on a terminal, whole in the end", function()
+      local script = helper.temporary.file([[
+        local lpool = require "lpool"
+        for i in lpool.progress(lpool.zip { 1, 2, 3, 4 }, { total = 4, label = "four" }) do
+          if i == 4 then lpool.sleep(0.11) end
+        end
+        for _ in lpool.progress(lpool.zip { 1, 2 }) do end
+      ]])
+      local result = helper.shell(([[
+        script -qec true /dev/null >/dev/null || exit 77
+        script -qec "$LPOOL %s" /dev/null
+      ]]):format(script))
+      if result.code == 77 then
+        pending("needs script(1) and pseudo-terminals")
+        return
+      end
+      assert.matches("^\rfour  %[#######%.+%]  1/4  ", result.out)
+      assert.matches("\rfour  %[##############################%]  4/4  [^\r\n]*\r?\n", result.out)
+      assert.matches("\r2  [^\r\n]*\r?\n$", result.out)
+    end)
+
+    it("refuses what is no iterator, and unknown options", function()
+      helper.contains("iterator expected, got table", helper.raised(lpool.progress, {}))
+      helper.contains("unknown option 'tota' (known: label, total)",
+        helper.raised(lpool.progress, print, { tota = 1 }))
+    end)
+  end)
+
   it("has no other names than it documents", function()
     local known = {}
     for name in ([[ThreadPoolExecutor ProcessPoolExecutor SerialExecutor Future as_completed wait

@@ -91,6 +91,40 @@ describe("tasks that wait for tasks of their own executor", function()
     assert.are.equal("false\ttrue\t1\n", result.out)
   end)
 
+  it("end or fail with DeadlockError when two full pools submit to each other #slow", function()
+    helper.limit(60)
+    -- Calls fn; nothing is left of a DeadlockError but that it counts as refused.
+    local function try(fn, ...)
+      local ok, result, refused = pcall(fn, ...)
+      if ok then
+        return result, refused or 0
+      end
+      return nil, lpool.is(result, "DeadlockError") and 1 or error(result)
+    end
+    local function grow(own, other, depth)
+      local nodes, refused, futures = 1, 0, {}
+      for _ = 1, depth > 0 and 3 or 0 do
+        local f, count = try(other.submit, other, grow, other, own, depth - 1)
+        futures[#futures + 1] = f
+        refused = refused + count
+      end
+      for _, f in ipairs(futures) do
+        local inner, count = try(f.result, f)
+        nodes, refused = nodes + (inner or 0), refused + count
+      end
+      return nodes, refused
+    end
+    local a <close> = lpool.ThreadPoolExecutor { max_workers = 1, max_queue = 1 }
+    local b <close> = lpool.ThreadPoolExecutor { max_workers = 2, max_queue = 1 }
+    local nodes, refused = a:submit(grow, a, b, 3):result(30)
+    assert.are.same({ 40, 0 }, { nodes, refused })
+    -- More tasks than there can be spare workers.
+    nodes, refused = a:submit(grow, a, b, 7):result(50)
+    assert.is_true(nodes > 40 and refused > 0)
+    assert.are.equal(1, a:submit(math.abs, -1):result(10))
+    assert.are.equal(1, b:submit(math.abs, -1):result(10))
+  end)
+
   it("may be handed futures of their own executor", function()
     local ex <close> = lpool.ThreadPoolExecutor(1)
     local first = ex:submit(function()

@@ -183,6 +183,30 @@ describe("regressions:", function()
     ]])
   end)
 
+  it("a failure is not reported by a worker that was sent the future", function()
+    local result = helper.run [[
+      local lpool = require "lpool"
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local other <close> = lpool.ThreadPoolExecutor(1)
+      local f = ex:submit(error, "looked at", 0)
+      lpool.wait { f }
+      other:submit(function(future) return future:done() end, f):result()
+      other:submit(collectgarbage):result()
+      print(f:exception())
+    ]]
+    assert.are.equal("", result.err)
+    assert.are.equal("looked at", result.out:match("^[^\t]*"))
+  end)
+
+  it("a task stopped while it loaded lpool leaves no half of it to the next", function()
+    prints("1\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      -- As far as a task may have come when it is stopped.
+      ex:submit(function() require "lpool.core" end):result()
+      print(ex:submit(function(own) return own:map(math.abs, { -1 }):totable()[1] end, ex):result())
+    ]])
+  end)
+
   it("cancelling what and_then made is quiet", function()
     local result = helper.run([[
       local lpool = require "lpool"

@@ -5,6 +5,7 @@ local errors = require "lpool.errors"
 local executor = require "lpool.executor"
 require "lpool.future"
 local many = require "lpool.many"
+local progress = require "lpool.progress"
 local range = require "lpool.range"
 
 return {
@@ -24,6 +25,7 @@ return {
 
   range = range.range,
   zip = range.zip,
+  progress = progress.progress,
   is = errors.is,
 
   sleep = core.sleep,

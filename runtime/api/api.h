@@ -7,6 +7,7 @@
 
 #include "api/notifier.h"
 #include "base/alloc.h"
+#include "base/thread.h"
 #include "codec/codec.h"
 #include "core/executor.h"
 #include "core/mailbox.h"
@@ -48,6 +49,8 @@ static inline void lp_pool_log(const lpool *pool, const char *line)
 typedef struct lp_caller {
     lpool *pool;
     lua_State *main;
+    lp_thread owner; /* that uses the state; checked by debug builds */
+    bool has_owner;
     lp_codec *codec;             /* of that; found when it is needed */
     const lp_identity *identity; /* NULL if it is not a worker's state */
     lp_buffer buffer;            /* for parcels on their way */
@@ -67,13 +70,16 @@ typedef struct lp_caller {
 /* The caller of L; NULL if L is NULL, or not attached. [-0, +0, -] */
 lp_caller *lp_caller_find(lua_State *L);
 
-/* Whether there is such a caller, and executor is one of its host. */
-static inline bool lp_caller_may_use(const lp_caller *caller,
-                                     const lp_executor *executor)
-{
-    return caller && executor &&
-           lp_executor_host(executor) == &caller->pool->host;
-}
+/*
+ * Have the caller of L, for what a program asks for. 0; LP_INVALID if there
+ * is none; or, in debug builds, LP_THREAD if L is another thread's, which may
+ * be using it, so it must be left alone. [-0, +0, -]
+ */
+int lp_caller_enter(lua_State *L, lp_caller **caller);
+
+/* The same for a use of executor: LP_INVALID unless it is of L's host. */
+int lp_caller_enter_for(lua_State *L, const lp_executor *executor,
+                        lp_caller **caller);
 
 /* The caller of L. Raises if L is not attached. [-0, +0, v] */
 lp_caller *lp_caller_of(lua_State *L);
@@ -86,17 +92,27 @@ lp_caller *lp_caller_of(lua_State *L);
 int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
                    void *what, int64_t deadline);
 
+/* The same, for room in an executor, or LP_DEADLOCK. */
+int lp_caller_await_room(lua_State *L, lp_caller *caller,
+                         lp_executor *executor);
+
 /* Free what nobody refers to any more, and report what went unnoticed. */
 void lp_caller_collect(lua_State *L, lp_caller *caller);
 
 /* For lp_caller_wait: what is an lp_mailbox, and it has mail. */
 bool lp_caller_has_mail(void *what);
 
+/* What a wait is for: a task, room in an executor, or something else. */
+typedef struct lp_awaited {
+    const lp_task *task;
+    lp_executor *room;
+} lp_awaited;
+
 /*
- * The same as lp_caller_park for whoever waits for tasks: task is the one, or
- * NULL. LP_DEADLOCK: it would never end.
+ * The same as lp_caller_park for whoever waits for tasks; NULL: for something
+ * else. LP_DEADLOCK: it would never end.
  */
-int lp_caller_park_for(lp_caller *caller, const lp_task *task,
+int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
                        _Atomic uint32_t *word, uint32_t expected,
                        int64_t deadline);
 
@@ -167,6 +183,7 @@ void lp_caller_open_worker(lua_State *L, void *argument);
 
 /* Codec hooks. */
 bool lp_handle_check(lua_State *L, int index, lp_handle *handle);
+const char *lp_handle_explain(lua_State *L, int index);
 void lp_handle_push(lua_State *L, const lp_handle *handle);
 
 static inline lp_executor *lp_executor_inner(const lpool_executor *executor)

@@ -62,6 +62,28 @@ lp_caller *lp_caller_find(lua_State *L)
     return caller;
 }
 
+int lp_caller_enter(lua_State *L, lp_caller **out)
+{
+    lp_caller *caller = lp_caller_find(L);
+    if (!caller) return LP_INVALID;
+#ifdef LP_DEBUG
+    if (caller->has_owner && !lp_thread_is_this(&caller->owner))
+        return LP_THREAD;
+#endif
+    *out = caller;
+    return LP_OK;
+}
+
+int lp_caller_enter_for(lua_State *L, const lp_executor *executor,
+                        lp_caller **caller)
+{
+    if (!executor) return LP_INVALID;
+    int status = lp_caller_enter(L, caller);
+    if (status != LP_OK) return status;
+    lp_host *host = &(*caller)->pool->host;
+    return lp_executor_host(executor) == host ? LP_OK : LP_INVALID;
+}
+
 lp_caller *lp_caller_of(lua_State *L)
 {
     lp_caller *caller = lp_caller_find(L);
@@ -81,6 +103,10 @@ static void attach(lua_State *L, lpool *pool, const lp_identity *identity)
     caller->main = lua_tothread(L, -1);
     lua_pop(L, 1);
     caller->identity = identity;
+    /* A serial worker is whoever submits to it. */
+    caller->has_owner = !identity || !identity->executor ||
+                        !lp_executor_is_serial(identity->executor);
+    lp_thread_this(&caller->owner);
     lp_buffer_init(&caller->buffer, pool->host.allocator);
     lua_newtable(L);
     caller->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -95,7 +121,12 @@ int lpool_attach(lpool *pool, lua_State *L)
 {
     if (!pool || !L) return LP_INVALID;
     if (lua_version(L) != LUA_VERSION_NUM) return LP_VERSION;
-    if (lp_caller_find(L)) return lpool_of(L) == pool ? LP_OK : LP_INVALID;
+    lp_caller *known = lp_caller_find(L);
+    if (known) {
+        if (known->pool != pool) return LP_INVALID;
+        if (!known->identity) lp_thread_this(&known->owner); /* it has moved */
+        return LP_OK;
+    }
     /* The caller last: a state that has it is attached as a whole. */
     lp_codec_open(L, &pool->caller_codec);
     attach(L, pool, NULL);
@@ -131,7 +162,7 @@ bool lpool_is_stopped(lua_State *L)
 bool lpool_worker(lua_State *L, lpool_worker_info *info)
 {
     lp_caller *caller = lp_caller_find(L);
-    if (!caller || !caller->identity) return false;
+    if (!caller || !caller->identity || !info) return false;
     const lp_identity *identity = caller->identity;
     info->name = identity->name;
     info->kind = identity->kind;
@@ -230,11 +261,14 @@ static int log_body(lua_State *L)
     return 0;
 }
 
-void lpool_future_on_done(lua_State *L, lpool_future *future)
+int lpool_future_on_done(lua_State *L, lpool_future *future)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller;
     lp_task *task = lp_task_inner(future);
+    int status = lp_caller_enter_for(L, task ? task->executor : NULL, &caller);
+    if (status != LP_OK) return status;
     int function = lua_gettop(L);
+    if (function < 2) return LP_INVALID;
     lua_rawgeti(L, LUA_REGISTRYINDEX, caller->callbacks);
     if (lua_rawgetp(L, -1, task) != LUA_TTABLE) {
         lua_pop(L, 1);
@@ -255,13 +289,16 @@ void lpool_future_on_done(lua_State *L, lpool_future *future)
     /* It may have ended before, and nobody rings for that. */
     if (lp_notice_is_open(&caller->notice))
         lp_bell_ring(caller->pool->host.bell);
+    return LP_OK;
 }
 
 int lpool_fd(lua_State *L, int *fd)
 {
-    lp_caller *caller = L ? lp_caller_find(L) : NULL;
-    if (!caller || !fd) return LP_INVALID;
-    int status = lp_notice_open(&caller->notice, caller->pool);
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
+    if (!fd) return LP_INVALID;
+    status = lp_notice_open(&caller->notice, caller->pool);
     if (status == LP_OK) *fd = caller->notice.fd;
     return status;
 }
@@ -311,11 +348,17 @@ static int report_body(lua_State *L)
     lp_caller_push_outcome(L, task, &count);
     const char *error = luaL_tolstring(L, 1, NULL);
     const char *label = task->label;
-    if (label) {
-        lua_pushfstring(L, "task '%s', ", label);
-    } else {
-        lua_pushfstring(L, "task #%d, ", (int)task->serial);
+    const char *name = label
+                           ? lua_pushfstring(L, "task '%s'", label)
+                           : lua_pushfstring(L, "task #%d", (int)task->serial);
+    if ((lp_task_state(task) & LP_PHASE) == LP_LOST && strstr(error, name)) {
+        /* The error is lpool's own, and says what task that is, and whose. */
+        lua_pushfstring(L, "nobody looked at a failure: %s", error);
+        lp_pool_log(caller->pool, lua_tostring(L, -1));
+        return 0;
     }
+    lua_pushliteral(L, ", ");
+    lua_concat(L, 2);
     if (task->source) {
         lua_pushfstring(L, "submitted at %s:%d, ", task->source,
                         (int)task->line);
@@ -341,10 +384,13 @@ static void look(void *argument, lp_task *task)
 
 void lpool_report(lua_State *L, lpool_future *future)
 {
-    lp_caller *caller = lp_caller_find(L);
+    lp_caller *caller;
     lp_task *task = lp_task_inner(future);
-    if (!caller || atomic_load(&task->seen) || !lp_task_ended_badly(task))
+    if (!task || lp_caller_enter(L, &caller) != LP_OK ||
+        atomic_load(&task->seen) || !lp_task_ended_badly(task))
         return;
+    /* Whoever else has it may still look. */
+    if (atomic_load(&task->references) > 1) return;
     looking who = {.L = L, .caller = caller};
     atomic_store(&task->seen, 1);
     look(&who, task);
@@ -356,16 +402,19 @@ void lp_caller_collect(lua_State *L, lp_caller *caller)
     lp_host_collect(&caller->pool->host, look, &who);
 }
 
-void lpool_dispatch(lua_State *L)
+int lpool_dispatch(lua_State *L)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
     if (lp_notice_is_open(&caller->notice)) lp_notice_lower(&caller->notice);
     lp_caller_collect(L, caller);
     if (caller->mailbox.count > 0 && !caller->dispatching) {
         lp_host_await_posts(&caller->pool->host);
         lp_caller_collect(L, caller);
     }
-    if (caller->dispatching || !lp_mailbox_has_mail(&caller->mailbox)) return;
+    if (caller->dispatching || !lp_mailbox_has_mail(&caller->mailbox))
+        return LP_OK;
     lp_task *task;
     caller->dispatching = true;
     while ((task = lp_mailbox_take(&caller->mailbox)) != NULL) {
@@ -373,12 +422,14 @@ void lpool_dispatch(lua_State *L)
         lp_task_release(task);
     }
     caller->dispatching = false;
+    return LP_OK;
 }
 
 /* ---- waiting ---- */
 
 void lpool_open_interrupt(lua_State *L)
 {
+    if (!L) return;
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     *(lp_caller **)lua_getextraspace(lua_tothread(L, -1)) = NULL;
     lua_pop(L, 1);
@@ -388,6 +439,7 @@ void lpool_open_interrupt(lua_State *L)
 
 bool lpool_interrupt(lua_State *L)
 {
+    if (!L) return false;
     lp_caller *caller = *(lp_caller **)lua_getextraspace(L);
     if (!caller) return false;
     _Atomic uint32_t *word = atomic_load(&caller->parked);
@@ -431,7 +483,7 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
     return status;
 }
 
-int lp_caller_park_for(lp_caller *caller, const lp_task *task,
+int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
                        _Atomic uint32_t *word, uint32_t expected,
                        int64_t deadline)
 {
@@ -439,10 +491,14 @@ int lp_caller_park_for(lp_caller *caller, const lp_task *task,
     if (!own || lp_executor_is_serial(own))
         return lp_caller_park(caller, word, expected, deadline);
     /* A worker waits: others may do what is queued meanwhile. */
-    bool counts = task && task->executor == own && deadline == LP_NEVER;
-    lp_blocked blocked = {.task = counts ? task : NULL,
-                          .worker = caller->identity->number,
-                          .waits_for = task ? task->serial : 0};
+    lp_blocked blocked = {
+        .worker = caller->identity->number,
+        .waits_for = what && what->task ? what->task->serial : 0,
+    };
+    if (what && deadline == LP_NEVER) {
+        blocked.task = what->task && !what->task->manual ? what->task : NULL;
+        blocked.room = what->room;
+    }
     int status = lp_executor_block(own, &blocked);
     if (status != LP_OK) return status;
     status = lp_caller_park(caller, word, expected, deadline);
@@ -455,8 +511,9 @@ bool lp_caller_has_mail(void *what)
     return lp_mailbox_has_mail(what);
 }
 
-int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
-                   void *what, int64_t deadline)
+/* The same, for something that lp_caller_park_for may know more about. */
+static int wait_for(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                    void *what, const lp_awaited *awaited, int64_t deadline)
 {
     lp_bell *bell = caller->pool->host.bell;
     uint32_t heard = lp_bell_listen(bell);
@@ -464,7 +521,24 @@ int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
     if (ready(what)) return LP_OK;
     if (!caller->dispatching && lp_mailbox_has_mail(&caller->mailbox))
         return LP_OK;
-    return lp_caller_park_for(caller, NULL, &bell->word, heard, deadline);
+    return lp_caller_park_for(caller, awaited, &bell->word, heard, deadline);
+}
+
+int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                   void *what, int64_t deadline)
+{
+    return wait_for(L, caller, ready, what, NULL, deadline);
+}
+
+static bool has_room(void *executor)
+{
+    return lp_executor_ask_for_room(executor) != LP_FULL;
+}
+
+int lp_caller_await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
+{
+    const lp_awaited awaited = {.room = executor};
+    return wait_for(L, caller, has_room, executor, &awaited, LP_NEVER);
 }
 
 static void cancel_pending(lp_executor *executor, void *unused)
@@ -488,13 +562,15 @@ void lp_caller_interrupted(lua_State *L, lp_caller *caller)
 
 int lpool_sleep(lua_State *L, int64_t timeout)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
     int64_t deadline = lp_clock_after(timeout);
     _Atomic uint32_t word = 0;
     lpool_dispatch(L);
     for (;;) {
         uint32_t expected = atomic_load(&word);
-        int status = lp_caller_park(caller, &word, expected, deadline);
+        status = lp_caller_park(caller, &word, expected, deadline);
         if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
         if (lp_clock_now() >= deadline) break;
     }

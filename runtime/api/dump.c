@@ -200,9 +200,10 @@ static void add_executor(text *out, lp_executor *executor, uint32_t self)
 
 int lpool_executor_dump(lua_State *L, lpool_executor *executor)
 {
-    lp_caller *caller = lp_caller_find(L);
+    lp_caller *caller;
     lp_executor *inner = lp_executor_inner(executor);
-    if (!lp_caller_may_use(caller, inner)) return LP_INVALID;
+    int status = lp_caller_enter_for(L, inner, &caller);
+    if (status != LP_OK) return status;
     const lp_identity *identity = caller->identity;
     bool own = identity && identity->executor == inner;
     luaL_checkstack(L, 2, "a dump");

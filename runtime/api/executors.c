@@ -258,8 +258,10 @@ static int collect_setup(lua_State *L)
 static int open_executor(lua_State *L, const lpool_executor_config *config,
                          const lpool_worker_kind *kind, lpool_executor **out)
 {
-    lp_caller *caller = lp_caller_find(L);
-    if (!caller || !config || !out) return LP_INVALID;
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
+    if (!config || !out) return LP_INVALID;
     if (config->size != sizeof(*config)) return LP_VERSION;
     if (!kind_is_known(config->kind)) return LP_INVALID;
     if (config->memory_limit > 0 &&
@@ -280,7 +282,7 @@ static int open_executor(lua_State *L, const lpool_executor_config *config,
     lua_setmetatable(L, -2);
 
     lp_executor *executor = NULL;
-    int status = fill_setup(L, caller, config, kind, setup);
+    status = fill_setup(L, caller, config, kind, setup);
     if (status == LP_OK)
         status = open_with_setup(caller->pool, config, setup, &executor);
     if (status == LP_OK) *out = (lpool_executor *)executor;
@@ -298,9 +300,12 @@ int lpool_executor_open_kind(lua_State *L, const lpool_executor_config *config,
                              const lpool_worker_kind *kind,
                              lpool_executor **executor)
 {
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
     if (!kind) return LP_INVALID;
     if (kind->size != sizeof(*kind)) return LP_VERSION;
-    if (L && config && config->kind == LPOOL_PROCESSES) {
+    if (config && config->kind == LPOOL_PROCESSES) {
         lua_pushliteral(L, "a kind of worker to another process; only threads, "
                            "and the serial kind, have kinds of your own");
         return LP_UNSENDABLE;
@@ -311,12 +316,15 @@ int lpool_executor_open_kind(lua_State *L, const lpool_executor_config *config,
 int lpool_executor_stand_in(lua_State *L, lpool_executor *executor,
                             lpool_executor **out)
 {
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller;
     lp_executor *inner = lp_executor_inner(executor), *stand_in = NULL;
+    int status = lp_caller_enter_for(L, inner, &caller);
+    if (status != LP_OK) return status;
+    if (!out) return LP_INVALID;
     const lpool_executor_config config = {.kind = LPOOL_SERIAL};
     lp_setup setup = {0};
     lp_host_reap(&caller->pool->host);
-    int status = lp_setup_stand_in(&setup, lp_executor_setup(inner), inner);
+    status = lp_setup_stand_in(&setup, lp_executor_setup(inner), inner);
     if (status == LP_OK)
         status = open_with_setup(caller->pool, &config, &setup, &stand_in);
     lp_setup_clear(&setup);
@@ -364,6 +372,7 @@ unsigned lpool_executor_max_queue(const lpool_executor *executor)
 
 lpool_when_full lpool_executor_when_full(const lpool_executor *executor)
 {
+    if (!executor) return LPOOL_FULL_BLOCKS;
     const lp_setup *setup = lp_executor_setup(lp_executor_inner(executor));
     return (lpool_when_full)setup->when_full;
 }
@@ -405,16 +414,17 @@ static bool has_ended(void *executor)
 
 int lpool_executor_join(lua_State *L, lpool_executor *executor, int64_t timeout)
 {
-    lp_caller *caller = lp_caller_find(L);
-    if (!caller || !executor) return LP_INVALID;
+    lp_caller *caller;
     lp_executor *inner = lp_executor_inner(executor);
+    int status = lp_caller_enter_for(L, inner, &caller);
+    if (status != LP_OK) return status;
     if (caller->identity && caller->identity->executor == inner)
         return LP_INVALID;
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);
         if (lp_executor_has_ended(inner)) break;
-        int status = lp_caller_wait(L, caller, has_ended, inner, deadline);
+        status = lp_caller_wait(L, caller, has_ended, inner, deadline);
         if (status == LP_INTERRUPTED) {
             lp_caller_interrupted(L, caller);
         } else if (status != LP_OK) {
@@ -446,19 +456,21 @@ static bool all_ended(void *host)
     return !busy;
 }
 
-void lpool_finish(lua_State *L)
+int lpool_finish(lua_State *L)
 {
-    if (!lpool_of(L)) return;
-    lp_caller *caller = lp_caller_of(L);
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
     lp_host *host = &caller->pool->host;
     for (;;) {
         lpool_dispatch(L); /* a callback may open another executor */
         lp_host_each(host, close_executor, NULL);
         if (all_ended(host)) break;
-        int status = lp_caller_wait(L, caller, all_ended, host, LP_NEVER);
+        status = lp_caller_wait(L, caller, all_ended, host, LP_NEVER);
         if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
     }
     lpool_dispatch(L);
+    return LP_OK;
 }
 
 /* ---- submitting ---- */
@@ -505,11 +517,6 @@ static bool works_for(const lp_caller *caller, const lp_executor *executor)
                         identity->stands_in_for == executor);
 }
 
-static bool has_room(void *executor)
-{
-    return lp_executor_ask_for_room(executor) != LP_FULL;
-}
-
 /*
  * Wait until one task more may be pending, if that is what the executor does
  * when it is full. 0, or why not: LP_FULL if it does not wait.
@@ -520,7 +527,8 @@ static int await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
     for (;;) {
         int status = lp_executor_ask_for_room(executor);
         if (status != LP_FULL || !waits) return status;
-        status = lp_caller_wait(L, caller, has_room, executor, LP_NEVER);
+        status = lp_caller_await_room(L, caller, executor);
+        if (status == LP_DEADLOCK) return status;
         if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
         lpool_dispatch(L);
     }
@@ -529,11 +537,12 @@ static int await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                  const lpool_task_options *options, lpool_future **future)
 {
-    lp_caller *caller = lp_caller_find(L);
-    if (!lp_caller_may_use(caller, lp_executor_inner(executor)) || !future ||
-        nargs < 0 || lua_gettop(L) <= nargs)
-        return refuse(L, nargs);
+    lp_caller *caller;
     lp_executor *inner = lp_executor_inner(executor);
+    int status = lp_caller_enter_for(L, inner, &caller);
+    if (status == LP_THREAD) return status;
+    if (status != LP_OK || !future || nargs < 0 || lua_gettop(L) <= nargs)
+        return refuse(L, nargs);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);
     lp_caller_collect(L, caller);
@@ -544,7 +553,7 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                     lp_executor_setup(inner)->when_full != LPOOL_FULL_FAILS;
     *future = NULL;
     for (;;) {
-        int status = LP_OK;
+        status = LP_OK;
         /* Before anything is encoded, which the wait could see or undo. */
         if (limited && !about.exceeds) status = await_room(L, caller, inner);
         if (status == LP_FULL) return status;
@@ -568,17 +577,19 @@ int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
                     const lpool_task_options *options, lpool_future **futures,
                     unsigned *count)
 {
-    lp_caller *caller = lp_caller_find(L);
-    if (!lp_caller_may_use(caller, lp_executor_inner(executor)) || !futures ||
-        !count || nargs < 0 || lua_gettop(L) <= nargs)
-        return refuse(L, nargs);
+    lp_caller *caller;
     lp_executor *inner = lp_executor_inner(executor);
+    int status = lp_caller_enter_for(L, inner, &caller);
+    if (status == LP_THREAD) return status;
+    if (status != LP_OK || !futures || !count || nargs < 0 ||
+        lua_gettop(L) <= nargs)
+        return refuse(L, nargs);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);
     lp_caller_place(L, caller, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    int status = lp_caller_encode(L, caller, inner, first, nargs + 1,
-                                  LP_ROLE_CALL, buffer, NULL);
+    status = lp_caller_encode(L, caller, inner, first, nargs + 1, LP_ROLE_CALL,
+                              buffer, NULL);
     uint32_t made = 0;
     if (status == LP_OK)
         status = lp_executor_broadcast(inner, buffer, &about,

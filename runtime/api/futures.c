@@ -247,6 +247,10 @@ static int push_manual(lua_State *L, lp_task *task, lp_phase phase, int *count)
     lua_rawgetp(L, -1, task);
     lua_remove(L, -2);
     int values = lua_gettop(L);
+    if (!lua_istable(L, values)) { /* another state has them */
+        lua_settop(L, values - 1);
+        return LP_INVALID;
+    }
     if (phase == LP_RAISED) {
         lua_rawgeti(L, values, 1);
         lua_rawgeti(L, values, 2);
@@ -283,8 +287,11 @@ int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
 
 int lpool_future_push(lua_State *L, lpool_future *future, int *count)
 {
-    if (!L || !future || !count) return LP_INVALID;
+    lp_caller *caller;
     lp_task *task = lp_task_inner(future);
+    int status = lp_caller_enter_for(L, task ? task->executor : NULL, &caller);
+    if (status != LP_OK) return status;
+    if (!count) return LP_INVALID;
     if (!lp_phase_is_done(lp_task_state(task))) return LP_INVALID;
     if (!atomic_load_explicit(&task->seen, memory_order_relaxed))
         atomic_store_explicit(&task->seen, 1, memory_order_relaxed);
@@ -293,7 +300,8 @@ int lpool_future_push(lua_State *L, lpool_future *future, int *count)
 
 void lpool_future_forget(lua_State *L, lpool_future *future)
 {
-    if (!future) return;
+    lp_caller *caller;
+    if (!future || lp_caller_enter(L, &caller) != LP_OK) return;
     if (!lp_task_inner(future)->manual) return;
     push_values(L);
     lua_pushnil(L);
@@ -303,6 +311,8 @@ void lpool_future_forget(lua_State *L, lpool_future *future)
 
 const char *lpool_future_outcome_type(lua_State *L, const lpool_future *future)
 {
+    lp_caller *caller;
+    if (!future || lp_caller_enter(L, &caller) != LP_OK) return "table";
     const lp_task *task = lp_task_inner(future);
     uint32_t phase = lp_task_state(task) & LP_PHASE;
     if (phase != LP_FINISHED && phase != LP_RAISED) return "table";
@@ -378,7 +388,7 @@ const char *lpool_future_label(const lpool_future *future)
 
 bool lpool_future_worker(const lpool_future *future, char *name, size_t size)
 {
-    if (!future) return false;
+    if (!future || !name) return false;
     const lp_task *task = lp_task_inner(future);
     uint32_t worker;
     int32_t pid;
@@ -420,20 +430,22 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
             lpool_dispatch(L);
         return LP_OK;
     }
-    lp_caller *caller = lp_caller_find(L);
-    if (!caller) return LP_INVALID;
+    lp_caller *caller;
+    int status = lp_caller_enter_for(L, task->executor, &caller);
+    if (status != LP_OK) return status;
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);
         uint32_t expected;
-        int status;
         if (caller->mailbox.count > 0 || task->manual) {
             if (lp_phase_is_done(lp_task_state(task))) return LP_OK;
             status = wait_in_mailbox(L, caller, task, deadline);
         } else {
             if (!lp_task_listen(task, &expected)) return LP_OK;
-            status = lp_caller_park_for(
-                caller, task, &lp_task_cell(task)->state, expected, deadline);
+            const lp_awaited awaited = {.task = task};
+            status =
+                lp_caller_park_for(caller, &awaited, &lp_task_cell(task)->state,
+                                   expected, deadline);
         }
         if (lp_phase_is_done(lp_task_state(task)) && status != LP_INTERRUPTED)
             return LP_OK;
@@ -449,12 +461,14 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
 
 int lpool_future_new(lua_State *L, lpool_future **future)
 {
-    lp_caller *caller = lp_caller_find(L);
-    if (!caller || !future) return LP_INVALID;
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
+    if (!future) return LP_INVALID;
     lp_executor *manual = lp_pool_manual(caller->pool);
     lp_task *task = NULL;
     if (!manual) return LP_NOMEM;
-    int status = lp_executor_make_manual(manual, &task);
+    status = lp_executor_make_manual(manual, &task);
     *future = (lpool_future *)task;
     return status;
 }
@@ -485,9 +499,12 @@ static int settle(lua_State *L, lpool_future *future, lp_phase phase)
 
 int lpool_future_set_result(lua_State *L, lpool_future *future, int count)
 {
-    if (!L || !future || count < 0 || count > lua_gettop(L)) return LP_INVALID;
-    int first = lua_gettop(L) - count + 1;
+    lp_caller *caller;
     lp_task *task = lp_task_inner(future);
+    int status = lp_caller_enter_for(L, task ? task->executor : NULL, &caller);
+    if (status != LP_OK) return status;
+    if (count < 0 || count > lua_gettop(L)) return LP_INVALID;
+    int first = lua_gettop(L) - count + 1;
     if (!task->manual || lp_phase_is_done(lp_task_state(task)))
         return LP_INVALID;
     lua_createtable(L, count, 1);
@@ -501,8 +518,11 @@ int lpool_future_set_result(lua_State *L, lpool_future *future, int count)
 
 int lpool_future_set_error(lua_State *L, lpool_future *future)
 {
-    if (!L || !future || lua_gettop(L) < 1) return LP_INVALID;
+    lp_caller *caller;
     lp_task *task = lp_task_inner(future);
+    int status = lp_caller_enter_for(L, task ? task->executor : NULL, &caller);
+    if (status != LP_OK) return status;
+    if (lua_gettop(L) < 1) return LP_INVALID;
     if (!task->manual || lp_phase_is_done(lp_task_state(task)))
         return LP_INVALID;
     lua_createtable(L, 2, 0);

@@ -33,17 +33,35 @@ lpool_future *lpool_test_future(lua_State *L, int index)
     return unbox(L, index, LPOOL_FUTURE_TYPE);
 }
 
+static void load_module(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "lpool");
+    lua_call(L, 1, 0);
+}
+
 /* Put the metatable of type on the userdata on top, loading the module. */
 static void set_type(lua_State *L, const char *type)
 {
     if (luaL_getmetatable(L, type) != LUA_TTABLE) {
         lua_pop(L, 1);
-        lua_getglobal(L, "require");
-        lua_pushliteral(L, "lpool");
-        lua_call(L, 1, 0);
+        load_module(L);
         luaL_getmetatable(L, type);
     }
     lua_setmetatable(L, -2);
+}
+
+/*
+ * An object is about to come to a state. If the last to load the module there
+ * was stopped on the way, the types are there, but not all of their methods.
+ */
+static void complete_types(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "lpool");
+    bool loaded = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+    if (!loaded) load_module(L);
 }
 
 void lpool_push_executor(lua_State *L, lpool_executor *executor)
@@ -128,8 +146,23 @@ bool lp_handle_check(lua_State *L, int index, lp_handle *handle)
     return true;
 }
 
+const char *lp_handle_explain(lua_State *L, int index)
+{
+    const lpool_future *future = lpool_test_future(L, index);
+    if (future && lp_task_inner(future)->manual)
+        return "a future made by lpool.Future, which stays in its state";
+    if (future) return "a future, which cannot be sent to a process";
+    lpool_executor *executor = lpool_test_executor(L, index);
+    if (!executor) return NULL;
+    if (lpool_executor_kind(executor) != LPOOL_THREADS)
+        return "an executor that is no thread pool, which stays where it was "
+               "made";
+    return "an executor, which cannot be sent to a process";
+}
+
 void lp_handle_push(lua_State *L, const lp_handle *handle)
 {
+    complete_types(L);
     if (handle->kind == &executor_handle) {
         lpool_push_executor(L, handle->object);
         return;

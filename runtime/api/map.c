@@ -269,10 +269,12 @@ static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
 int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                    uint64_t *number, int *count)
 {
-    if (!L || !map || !number || !count) return LP_INVALID;
+    if (!map || !number || !count) return LP_INVALID;
     if (!map->executor || map->reading) return LP_INVALID;
+    lp_caller *caller;
+    int status = lp_caller_enter_for(L, map->executor, &caller);
+    if (status != LP_OK) return status;
     if (map->current) return push_item(L, map, number, count);
-    lp_caller *caller = lp_caller_of(L);
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         if (map->executor && is_ready(map))
@@ -286,7 +288,7 @@ int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
         if (is_ready(map)) continue;
         if (map->starved) return LP_NOMEM;
         if (lp_map_is_stuck(map)) return push_missing(L, map, number);
-        int status = wait_for_group(L, caller, map, deadline);
+        status = wait_for_group(L, caller, map, deadline);
         if (status == LP_INTERRUPTED) {
             lp_caller_interrupted(L, caller);
         } else if (status != LP_OK && map->executor && !is_ready(map)) {

@@ -16,17 +16,17 @@
 int lpool_map_open(lua_State *L, lpool_executor *executor,
                    const lpool_map_config *config, lpool_map **out)
 {
-    lp_caller *caller = lp_caller_find(L);
-    if (!lp_caller_may_use(caller, lp_executor_inner(executor)) || !config ||
-        !out || lua_gettop(L) < 1)
-        return LP_INVALID;
+    lp_caller *caller;
+    int status = lp_caller_enter_for(L, lp_executor_inner(executor), &caller);
+    if (status != LP_OK) return status;
+    if (!config || !out || lua_gettop(L) < 1) return LP_INVALID;
     if (config->size != sizeof(*config)) return LP_VERSION;
     int function = lua_gettop(L);
     lp_message_info info = {0};
     lp_caller_collect(L, caller);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    int status = lp_caller_encode(L, caller, lp_executor_inner(executor),
-                                  function, 1, LP_ROLE_CALL, buffer, &info);
+    status = lp_caller_encode(L, caller, lp_executor_inner(executor), function,
+                              1, LP_ROLE_CALL, buffer, &info);
     lpool_map *map = NULL;
     if (status == LP_OK) {
         map = lp_calloc(caller->pool->host.allocator, 1, sizeof(*map));
@@ -160,7 +160,7 @@ int lpool_map_flush(lpool_map *map)
 int lpool_map_add_range(lpool_map *map, int64_t first, int64_t step,
                         uint64_t count)
 {
-    if (!map) return LP_INVALID;
+    if (!map || !map->executor) return LP_INVALID;
     int status = lpool_map_flush(map);
     while (count > 0 && status == LP_OK) {
         uint32_t some =
@@ -273,9 +273,12 @@ static int spread_list(lua_State *L, int index)
 int lpool_map_add_list(lua_State *L, lpool_map *map, int index, int64_t first,
                        int64_t last, bool spread)
 {
-    if (!L || !map) return LP_INVALID;
+    lp_caller *caller;
+    if (!map) return LP_INVALID;
+    int status = lp_caller_enter_for(L, map->executor, &caller);
+    if (status != LP_OK) return status;
+    if (!lua_istable(L, index)) return LP_INVALID;
     int base = lua_gettop(L) + 1;
-    int status = LP_OK;
     luaL_checkstack(L, 4, "items");
     for (int64_t i = first; i <= last && status == LP_OK; i++) {
         lua_rawgeti(L, index, i);
@@ -301,9 +304,13 @@ int lpool_map_add_list(lua_State *L, lpool_map *map, int index, int64_t first,
 
 int lpool_map_add(lua_State *L, lpool_map *map, int nargs)
 {
-    if (!L || !map || nargs < 0 || nargs > lua_gettop(L)) return LP_INVALID;
+    lp_caller *caller;
+    if (!map) return LP_INVALID;
+    int status = lp_caller_enter_for(L, map->executor, &caller);
+    if (status != LP_OK) return status;
+    if (nargs < 0 || nargs > lua_gettop(L)) return LP_INVALID;
     int first = lua_gettop(L) - nargs + 1;
-    int status = gather(L, map, first, nargs);
+    status = gather(L, map, first, nargs);
     if (status == LP_UNSENDABLE) {
         lua_replace(L, first);
         lua_settop(L, first);

@@ -87,7 +87,10 @@ int lpool_submit_c(lua_State *L, lpool_executor *executor,
                    void (*release)(void *data),
                    const lpool_task_options *options, lpool_future **future)
 {
-    if (!L || !executor || !function || !future) return LP_INVALID;
+    lp_caller *caller;
+    int status = lp_caller_enter_for(L, lp_executor_inner(executor), &caller);
+    if (status != LP_OK) return status;
+    if (!function || !future) return LP_INVALID;
     if (lpool_executor_kind(executor) == LPOOL_PROCESSES) {
         lua_pushliteral(L, "a C function to another process; see "
                            "lpool_submit_named");
@@ -106,7 +109,7 @@ int lpool_submit_c(lua_State *L, lpool_executor *executor,
     atomic_init(&shared->references, 1);
     *box = shared;
     lua_pushvalue(L, self);
-    int status = lpool_submit(L, executor, 0, options, future);
+    status = lpool_submit(L, executor, 0, options, future);
     /* Only from here on the data is not the caller's any more. */
     if (status == LP_OK) shared->release = release;
     *box = NULL;

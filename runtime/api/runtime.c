@@ -18,8 +18,8 @@ static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&
                   LPOOL_EFAILED == LP_FAILED && LPOOL_EDEEP == LP_DEEP &&
                   LPOOL_ENOHELPER == LP_NOHELPER &&
-                  LPOOL_EVERSION == LP_VERSION && LPOOL_EFULL == LP_FULL &&
-                  LPOOL_ECROWDED == LP_CROWDED &&
+                  LPOOL_EVERSION == LP_VERSION && LPOOL_ETHREAD == LP_THREAD &&
+                  LPOOL_EFULL == LP_FULL && LPOOL_ECROWDED == LP_CROWDED &&
                   LPOOL_EDEADLOCK == LP_DEADLOCK &&
                   LPOOL_MAX_PRIORITIES == LP_LEVELS,
               "public and inner codes agree");
@@ -61,6 +61,7 @@ int lpool_open(const lpool_config *config, lpool **out)
         .allocator = &pool->allocator,
         .library = pool->host.library,
         .check_handle = lp_handle_check,
+        .explain_handle = lp_handle_explain,
         .push_handle = lp_handle_push,
     };
     pool->worker_codec = pool->caller_codec;

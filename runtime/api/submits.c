@@ -24,14 +24,17 @@ int lpool_submit_source(lua_State *L, lpool_executor *executor,
                         int nargs, const lpool_task_options *options,
                         lpool_future **future)
 {
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status == LP_THREAD) return status;
     if (!L || nargs < 0 || nargs > lua_gettop(L)) return LP_INVALID;
     int first = lua_gettop(L) - nargs + 1;
-    if (!executor || !source || !future) {
+    if (status != LP_OK || !executor || !source || !future) {
         lua_settop(L, first - 1);
         return LP_INVALID;
     }
     luaL_checkstack(L, 1, "source");
-    int status =
+    status =
         luaL_loadbufferx(L, source, length, name ? name : "=(source)", "t");
     lua_insert(L, first);
     if (status == LUA_OK) {
@@ -75,9 +78,12 @@ int lpool_submit_named(lua_State *L, lpool_executor *executor,
                        const char *module, const char *function, int nargs,
                        const lpool_task_options *options, lpool_future **future)
 {
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status == LP_THREAD) return status;
     if (!L || nargs < 0 || nargs > lua_gettop(L)) return LP_INVALID;
     int first = lua_gettop(L) - nargs + 1;
-    if (!executor || !module || !function || !future) {
+    if (status != LP_OK || !executor || !module || !function || !future) {
         lua_settop(L, first - 1);
         return LP_INVALID;
     }
@@ -88,7 +94,7 @@ int lpool_submit_named(lua_State *L, lpool_executor *executor,
     lua_pushstring(L, module);
     lua_pushstring(L, function);
     lua_rotate(L, first + 1, 4);
-    int status = lpool_submit(L, executor, nargs + 4, options, future);
+    status = lpool_submit(L, executor, nargs + 4, options, future);
     if (status != LP_FULL) return status;
     for (int i = 0; i < 5; i++) /* the stack is as it was */
         lua_remove(L, first);

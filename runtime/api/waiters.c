@@ -19,8 +19,10 @@ struct lpool_waiter {
 
 int lpool_waiter_open(lua_State *L, lpool_waiter **out)
 {
-    lp_caller *caller = lp_caller_find(L);
-    if (!caller || !out) return LP_INVALID;
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
+    if (!out) return LP_INVALID;
     lpool_waiter *waiter =
         lp_calloc(caller->pool->host.allocator, 1, sizeof(*waiter));
     if (!waiter) return LP_NOMEM;
@@ -44,6 +46,8 @@ int lpool_waiter_add(lpool_waiter *waiter, lpool_future *future)
 {
     if (!waiter || !future) return LP_INVALID;
     lp_task *task = lp_task_inner(future);
+    if (lp_executor_host(task->executor) != waiter->mailbox.host)
+        return LP_INVALID;
     if (!lp_phase_is_done(lp_task_state(task)))
         return lp_mailbox_expect(&waiter->mailbox, task);
     if (waiter->count == waiter->room) {
@@ -82,8 +86,10 @@ static lp_task *take_ended(lpool_waiter *waiter)
 int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
                       lpool_future **future)
 {
-    lp_caller *caller = lp_caller_find(L);
-    if (!caller || !waiter || !future) return LP_INVALID;
+    lp_caller *caller;
+    int status = lp_caller_enter(L, &caller);
+    if (status != LP_OK) return status;
+    if (!waiter || !future) return LP_INVALID;
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);
@@ -96,8 +102,8 @@ int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
             return LP_OK;
         }
         if (waiter->mailbox.count == 0) return LP_INVALID;
-        int status = lp_caller_wait(L, caller, lp_caller_has_mail,
-                                    &waiter->mailbox, deadline);
+        status = lp_caller_wait(L, caller, lp_caller_has_mail, &waiter->mailbox,
+                                deadline);
         if (status == LP_INTERRUPTED) {
             lp_caller_interrupted(L, caller);
         } else if (status != LP_OK && !lp_mailbox_has_mail(&waiter->mailbox)) {

@@ -47,13 +47,13 @@ static bool have_null(lpool_future *const *futures, size_t count)
 int lpool_wait_any(lua_State *L, lpool_future *const *futures, size_t count,
                    int64_t timeout, size_t *which)
 {
-    if (!L || !which || count == 0 || have_null(futures, count) || !lpool_of(L))
-        return LP_INVALID;
-    lpool_dispatch(L);
+    int status = lpool_dispatch(L);
+    if (status != LP_OK) return status;
+    if (!which || count == 0 || have_null(futures, count)) return LP_INVALID;
     if (find(futures, count, NULL, which)) return LP_OK;
     lpool_waiter **box = push_box(L);
     lpool_future *ended = NULL;
-    int status = lpool_waiter_open(L, box);
+    status = lpool_waiter_open(L, box);
     for (size_t i = 0; i < count && status == LP_OK; i++)
         status = lpool_waiter_add(*box, futures[i]);
     if (status == LP_OK) status = lpool_waiter_next(L, *box, timeout, &ended);
@@ -67,8 +67,10 @@ int lpool_wait_any(lua_State *L, lpool_future *const *futures, size_t count,
 int lpool_wait_all(lua_State *L, lpool_future *const *futures, size_t count,
                    int64_t timeout)
 {
-    if (!L || (count > 0 && have_null(futures, count)) || !lpool_of(L))
-        return LP_INVALID;
+    lp_caller *caller;
+    int entered = lp_caller_enter(L, &caller);
+    if (entered != LP_OK) return entered;
+    if (count > 0 && have_null(futures, count)) return LP_INVALID;
     int64_t deadline = lp_clock_after(timeout);
     for (size_t i = 0; i < count; i++) {
         int64_t left = -1;

@@ -36,6 +36,8 @@ const char *lp_status_text(int status)
         return "too many different priorities are pending";
     case LP_NOHELPER:
         return "there is no helper program for process pools";
+    case LP_THREAD:
+        return "the Lua state belongs to another thread";
     case LP_VERSION:
         return "lpool or Lua is of another version than expected";
     }

@@ -25,6 +25,7 @@ typedef enum lp_status {
     LP_DEADLOCK = -14,   /* tasks wait for each other, for ever */
     LP_NOHELPER = -20,   /* process pools have no helper program */
     LP_VERSION = -21,    /* lpool or Lua is of another version */
+    LP_THREAD = -22,     /* a Lua state of another thread; debug builds */
 } lp_status;
 
 /* What a status means, in words; never NULL. */

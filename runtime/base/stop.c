@@ -14,6 +14,18 @@ static _Thread_local lp_stop *own __attribute__((tls_model("initial-exec")));
 /* The signal is let through to this thread, and stays so. */
 static _Thread_local bool open __attribute__((tls_model("initial-exec")));
 
+/* Whether the job that runs is to be stopped; it says so from now on. */
+static bool note_stop(lp_job_words *words)
+{
+    uint64_t job = atomic_load(&words->job);
+    uint64_t wanted = atomic_load(&words->wanted);
+    if (wanted == 0 || (job & ~LP_JOB_STOPPED) != wanted) return false;
+    /* If that fails it was given up in this moment. */
+    return (job & LP_JOB_STOPPED) ||
+           atomic_compare_exchange_strong(&words->job, &job,
+                                          job | LP_JOB_STOPPED);
+}
+
 /* If the thread is parked, or about to: not for long. */
 static void poke(const lp_stop *stop)
 {
@@ -26,17 +38,12 @@ static void handle(int number)
     lp_stop *stop = own;
     (void)number;
     if (!stop) return;
-    if (lp_stop_is_asked(stop) && stop->ask) {
+    bool given_up = atomic_load(&stop->given_up);
+    if (!given_up && lp_stop_is_asked(stop) && stop->ask) {
         stop->ask(stop);
         poke(stop);
     }
-    uint64_t job = atomic_load(&stop->words->job);
-    uint64_t wanted = atomic_load(&stop->words->wanted);
-    if (wanted == 0 || (job & ~LP_JOB_STOPPED) != wanted) return;
-    if (!(job & LP_JOB_STOPPED) &&
-        !atomic_compare_exchange_strong(&stop->words->job, &job,
-                                        job | LP_JOB_STOPPED))
-        return; /* it was given up in this moment */
+    if (!given_up && !note_stop(stop->words)) return;
     stop->arm(stop->current);
     if (stop->tell) stop->tell(stop->listener);
     poke(stop);

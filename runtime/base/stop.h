@@ -43,6 +43,7 @@ typedef struct lp_stop {
     void (*show)(void *shower, const char *text, size_t length);
     void *shower;
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
+    _Atomic bool given_up; /* words are another's by now: end for good */
 } lp_stop;
 
 /* The signal. A program must leave it to lpool. */
@@ -64,6 +65,8 @@ lp_stop *lp_stop_adopt(lp_stop *stop);
 static inline bool lp_stop_is_asked(const lp_stop *stop)
 {
     if (!stop || !stop->words) return false;
+    if (atomic_load_explicit(&stop->given_up, memory_order_relaxed))
+        return false;
     uint64_t asked =
         atomic_load_explicit(&stop->words->asked, memory_order_relaxed);
     return asked != 0 && asked == atomic_load_explicit(&stop->words->job,
@@ -73,8 +76,10 @@ static inline bool lp_stop_is_asked(const lp_stop *stop)
 /* The job that runs is to end. */
 static inline bool lp_stop_is_set(const lp_stop *stop)
 {
-    return stop && stop->words &&
-           (atomic_load_explicit(&stop->words->job, memory_order_relaxed) &
+    if (!stop || !stop->words) return false;
+    if (atomic_load_explicit(&stop->given_up, memory_order_relaxed))
+        return true;
+    return (atomic_load_explicit(&stop->words->job, memory_order_relaxed) &
             LP_JOB_STOPPED) != 0;
 }
 

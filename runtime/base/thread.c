@@ -48,6 +48,11 @@ int lp_thread_start(lp_thread *thread, void *(*body)(void *), void *argument)
     return failed ? LP_SYSTEM : LP_OK;
 }
 
+bool lp_thread_is_this(const lp_thread *thread)
+{
+    return pthread_equal(thread->id, pthread_self()) != 0;
+}
+
 int lp_thread_number(void)
 {
     return gettid();

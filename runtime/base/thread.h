@@ -5,6 +5,7 @@
 #define LP_BASE_THREAD_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct lp_thread {
@@ -19,6 +20,9 @@ int lp_thread_start(lp_thread *thread, void *(*body)(void *), void *argument);
 
 /* The calling thread, only to be signalled. */
 void lp_thread_this(lp_thread *thread);
+
+/* Whether thread is the calling one. */
+bool lp_thread_is_this(const lp_thread *thread);
 
 /* The calling thread's number, as top -H and debuggers show it. */
 int lp_thread_number(void);

@@ -82,10 +82,11 @@ int lp_raise_status(lua_State *L, int status, lpool_executor *executor)
                         "priorities would be pending",
                         LPOOL_MAX_PRIORITIES);
     case LPOOL_EDEADLOCK:
-        return lp_raise(L, "DeadlockError",
-                        "every worker of the executor waits for a task of its "
-                        "own executor, and none of these can go on; let tasks "
-                        "wait for another executor's tasks, or not at all");
+        return lp_raise(
+            L, "DeadlockError",
+            "the tasks that this one would wait for, and all other "
+            "tasks of its executor, wait for each other; let tasks "
+            "wait for those of an executor that needs none of them");
     case LPOOL_ESYSTEM:
         return luaL_error(L, "cannot start a worker: %s", strerror(errno));
     default:

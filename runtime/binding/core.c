@@ -40,6 +40,13 @@ static int core_getpid(lua_State *L)
     return 1;
 }
 
+/* core.is_terminal(): whether standard error is one. */
+static int core_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty(STDERR_FILENO));
+    return 1;
+}
+
 /*** lpool.worker() */
 static int core_worker(lua_State *L)
 {
@@ -98,11 +105,17 @@ static int core_is_future(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"sleep", core_sleep},         {"now", core_now},
-    {"cpu_count", core_cpu_count}, {"getpid", core_getpid},
-    {"worker", core_worker},       {"poll", core_poll},
-    {"error", core_error},         {"error_kind", core_error_kind},
-    {"is_future", core_is_future}, {NULL, NULL},
+    {"sleep", core_sleep},
+    {"now", core_now},
+    {"cpu_count", core_cpu_count},
+    {"getpid", core_getpid},
+    {"worker", core_worker},
+    {"poll", core_poll},
+    {"error", core_error},
+    {"error_kind", core_error_kind},
+    {"is_future", core_is_future},
+    {"is_terminal", core_is_terminal},
+    {NULL, NULL},
 };
 
 /* ---- the host ---- */

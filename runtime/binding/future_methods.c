@@ -115,7 +115,8 @@ static int future_add_done_callback(lua_State *L)
     lpool_future *future = self_future(L);
     lp_check_callable(L, 2);
     lua_settop(L, 2);
-    lpool_future_on_done(L, future);
+    int status = lpool_future_on_done(L, future);
+    if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
     if (is_done(future)) lpool_dispatch(L);
     return 0;
 }

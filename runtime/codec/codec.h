@@ -37,9 +37,11 @@ typedef struct lp_codec_config {
     /*
      * Handles. check says whether the userdata at index is a shared object
      * and borrows it out; push makes a userdata for one [-0, +1, e]. Either
-     * may be NULL: then no userdata can cross.
+     * may be NULL: then no userdata can cross. explain says what a userdata
+     * is that check refused, and why, or is NULL, or says NULL.
      */
     bool (*check_handle)(lua_State *L, int index, lp_handle *handle);
+    const char *(*explain_handle)(lua_State *L, int index);
     void (*push_handle)(lua_State *L, const lp_handle *handle);
 } lp_codec_config;
 

@@ -374,6 +374,9 @@ static int encode_userdata(lua_State *L, lp_encoder *E, int top, int depth)
         lua_settop(L, top);
         if (serializes) return lp_class_encode_serialized(L, E, top, depth);
     }
+    const char *why =
+        config->explain_handle ? config->explain_handle(L, top) : NULL;
+    if (why) return lp_culprit_blame(E, why, "");
     return lp_culprit_blame_value(L, E, top);
 }
 

@@ -159,16 +159,17 @@ int lp_task_settle(lp_task *task, lp_phase phase);
 /* A worker's thread that waits, on its own stack. */
 typedef struct lp_blocked {
     lp_list in_executor;
-    /* What it waits for without a limit, of the same executor; or NULL. */
+    /* What it waits for without a limit: a task, or room, or (NULL) neither. */
     const lp_task *task;
+    lp_executor *room;
     uint32_t worker;    /* its number, for people */
     uint32_t waits_for; /* the number of a task of any executor; 0: no task */
 } lp_blocked;
 
 /*
  * A worker of the executor, a thread, is about to wait: another may take its
- * place meanwhile. 0; or LP_DEADLOCK, and it must not wait: all workers wait
- * for tasks of their own executor, of which none can go on.
+ * place meanwhile. 0; or LP_DEADLOCK, and it must not wait: all workers, and
+ * those of the executors that they wait for, wait for each other.
  */
 int lp_executor_block(lp_executor *executor, lp_blocked *blocked);
 void lp_executor_unblock(lp_executor *executor, lp_blocked *blocked);

@@ -75,6 +75,7 @@ struct lp_executor {
     uint32_t sent;   /* tasks for one worker alone, that have not ended */
     lp_list blocked; /* workers that wait, and for what: lp_blocked */
     uint32_t blocked_count;
+    uint64_t block_changes; /* of that list, so far */
     uint32_t most;  /* numbers for workers, spare ones included; immutable */
     uint32_t live;  /* workers */
     uint8_t *alive; /* of max_workers flags */
@@ -98,7 +99,7 @@ struct lp_executor {
 bool lp_task_abandon(lp_task *task);
 
 /* End a pending task without a worker; under the executor's lock. */
-void lp_task_settle_locked(lp_task *task, lp_phase phase);
+void lp_task_settle_locked(lp_task *task, lp_phase phase) LP_UNCHECKED;
 
 /* The outcome, the parcel and the number are free again. */
 void lp_task_free(lp_task *task);

@@ -69,47 +69,6 @@ bool lp_executor_may_grow_locked(lp_executor *executor)
            executor->live < executor->max_workers + executor->blocked_count;
 }
 
-/* Whether none of those who wait for tasks of their own can go on. */
-static bool all_stuck_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
-{
-    uint32_t count = 0;
-    for (lp_list *node = executor->blocked.next; node != &executor->blocked;
-         node = node->next) {
-        const lp_blocked *one = LP_LIST_ENTRY(node, lp_blocked, in_executor);
-        if (!one->task) return false;
-        uint32_t phase = lp_task_state(one->task) & LP_PHASE;
-        if (phase >= LP_FINISHED) return false; /* it is about to go on */
-        count++;
-    }
-    return count == executor->live;
-}
-
-int lp_executor_block(lp_executor *executor, lp_blocked *blocked)
-{
-    int status = LP_OK;
-    lp_lock_enter(&executor->lock);
-    lp_list_append(&executor->blocked, &blocked->in_executor);
-    executor->blocked_count++;
-    bool queued = lp_levels_length(&executor->control.levels) > 0;
-    if (queued) (void)lp_executor_start_needed_locked(executor, true);
-    /* If one more was started it is not in the list, so they are not stuck. */
-    if (blocked->task && all_stuck_locked(executor)) {
-        lp_list_remove(&blocked->in_executor);
-        executor->blocked_count--;
-        status = LP_DEADLOCK;
-    }
-    lp_lock_leave(&executor->lock);
-    return status;
-}
-
-void lp_executor_unblock(lp_executor *executor, lp_blocked *blocked)
-{
-    lp_lock_enter(&executor->lock);
-    lp_list_remove(&blocked->in_executor);
-    executor->blocked_count--;
-    lp_lock_leave(&executor->lock);
-}
-
 int lp_executor_start_needed_locked(lp_executor *executor, bool some)
 {
     while (lp_executor_may_grow_locked(executor)) {

@@ -62,6 +62,7 @@ typedef struct lp_record {
     _Atomic int32_t pid;         /* of the worker's process; 0: the host's */
     _Atomic int32_t thread;      /* as the kernel numbers it; 0: unknown */
     lp_job_words job;          /* what it runs, for whoever wants it stopped */
+    _Atomic uint64_t jobs;     /* of items, so far: also of those before it */
     _Atomic uint32_t attempts; /* runs of the job that failed */
     _Atomic int64_t deadline;  /* of the job; 0: none */
     _Atomic int64_t since;     /* the clock when that began, or all ended */
@@ -202,7 +203,6 @@ typedef struct lp_worker {
     uint64_t left;    /* tasks until it retires; UINT64_MAX: never */
     uint64_t average; /* nanoseconds a task, lately */
     int64_t now;      /* the clock when the last task ended, or it woke */
-    uint64_t jobs;    /* of items, so far */
     bool abandoned;   /* somebody else has ended its job, and taken its place */
 } lp_worker;
 

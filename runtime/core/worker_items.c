@@ -156,6 +156,17 @@ static void announce_piece(lp_worker *worker, uint32_t group)
                           memory_order_release);
 }
 
+/*
+ * A number for some items. No worker uses one that its predecessors have
+ * used: one of them may be stuck, and take ours for its own.
+ */
+static uint64_t next_job(lp_record *record)
+{
+    uint64_t jobs = atomic_load_explicit(&record->jobs, memory_order_relaxed);
+    atomic_store_explicit(&record->jobs, jobs + 1, memory_order_relaxed);
+    return LP_JOB_ITEMS + jobs + 1;
+}
+
 /* Run items of one group until the worker has none, in one or more pieces. */
 static void run_items(lp_worker *worker)
 {
@@ -193,7 +204,7 @@ static void run_items(lp_worker *worker)
                                       worker->mortal ? &worker->record->progress
                                                      : NULL);
         }
-        uint64_t number_of_job = LP_JOB_ITEMS + ++worker->jobs;
+        uint64_t number_of_job = next_job(worker->record);
         atomic_store_explicit(&worker->record->since, now,
                               memory_order_relaxed);
         lp_worker_begin_job(worker, number_of_job, timeout);

@@ -13,6 +13,14 @@
  * never raise and may be called by any thread. Times are nanoseconds;
  * a timeout below zero means for ever.
  *
+ * What does not fit is LPOOL_EINVALID, and nothing has happened: a null
+ * pointer, a state that is not attached, an executor, future or map of
+ * another host than the state's. A debug build (-DLP_DEBUG) returns
+ * LPOOL_ETHREAD if another thread owns the state; others do not look, and
+ * neither do functions that return no status. No function finds out whether
+ * a handle was released, or its host closed, before: that is undefined, as a
+ * use after free.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef LPOOL_H
@@ -66,6 +74,7 @@ LPOOL_API int lpool_check_version(int major, int minor, int lua);
 #define LPOOL_EDEADLOCK    (-14) /* tasks wait for each other, for ever */
 #define LPOOL_ENOHELPER    (-20) /* process pools have no helper program */
 #define LPOOL_EVERSION     (-21) /* lpool.h or Lua is of another version */
+#define LPOOL_ETHREAD      (-22) /* the Lua state is of another thread */
 
 /* What a status means, in words; never NULL. */
 LPOOL_API const char *lpool_strerror(int status);
@@ -144,7 +153,8 @@ LPOOL_API int lpool_helper_main(int argc, char **argv,
 
 /*
  * Finish what is queued in all its executors, join their workers and free
- * the host; no handle is used after that. 0; or LPOOL_EINVALID, and nothing
+ * the host, with all handles that were not released; none is used after
+ * that. 0; or LPOOL_EINVALID, and nothing
  * has happened, while a state that is attached to it is not closed. NULL is
  * allowed.
  */
@@ -152,17 +162,18 @@ LPOOL_API int lpool_close(lpool *host);
 
 /*
  * Let L submit work to host, and wait for it. Once for each Lua state; lasts
- * until the state is closed, before the host is. [-0, +0, e] 0;
- * LPOOL_EVERSION if L is of another version of Lua; LPOOL_EINVALID for a null
- * pointer, or if L is attached to another host.
+ * until the state is closed, before the host is. The calling thread owns L
+ * then; a state may move to another thread, which attaches it once more, to
+ * say so. [-0, +0, e] 0; LPOOL_EVERSION if L is of another version of Lua;
+ * LPOOL_EINVALID for a null pointer, or if L is attached to another host.
  */
 LPOOL_API int lpool_attach(lpool *host, lua_State *L);
 
 /*
  * Shut down all executors of L's host and wait until their work is done, for
- * the end of a program. [-0, +0, e] Raises "interrupted!" on an interrupt.
+ * the end of a program. 0. [-0, +0, e] Raises "interrupted!" on an interrupt.
  */
-LPOOL_API void lpool_finish(lua_State *L);
+LPOOL_API int lpool_finish(lua_State *L);
 
 /* The host L is attached to; NULL if none. [-0, +0, -] */
 LPOOL_API lpool *lpool_of(lua_State *L);
@@ -189,9 +200,9 @@ LPOOL_API bool lpool_is_stopped(lua_State *L);
 
 /*
  * Run the callbacks of L whose futures have ended, and report failures that
- * nobody looked at. Every function that waits does it too. [-0, +0, e]
+ * nobody looked at. Every function that waits does it too. 0. [-0, +0, e]
  */
-LPOOL_API void lpool_dispatch(lua_State *L);
+LPOOL_API int lpool_dispatch(lua_State *L);
 
 /*
  * A descriptor for the event loop of the thread that uses L: readable when
@@ -213,7 +224,7 @@ LPOOL_API int lpool_cpu_count(void);
 
 typedef enum lpool_kind {
     LPOOL_THREADS = 1,  /* each worker a thread with its own state */
-    LPOOL_SERIAL = 2,   /* each task runs at once, in the caller */
+    LPOOL_SERIAL = 2,   /* each runs at once, in the caller: of one thread */
     LPOOL_PROCESSES = 3 /* each worker a process, which may crash alone */
 } lpool_kind;
 
@@ -552,9 +563,9 @@ LPOOL_API int lpool_future_pid(const lpool_future *future);
 
 /*
  * Have the function on top called with the value below it when the future
- * has ended, in L, when it next waits or dispatches. [-2, +0, e]
+ * has ended, in L, when it next waits or dispatches. 0: [-2, +0, e].
  */
-LPOOL_API void lpool_future_on_done(lua_State *L, lpool_future *future);
+LPOOL_API int lpool_future_on_done(lua_State *L, lpool_future *future);
 
 /*
  * A future that no worker completes; it keeps the very values that it is set

@@ -5,7 +5,7 @@
  * The error that ends them must not be caught by a pcall on its way, so a
  * debug hook raises it again at each instruction. Hooks belong to one
  * coroutine. The one that runs is armed; those that wait for it get their
- * hook when they are resumed, which is why resume and wrap are watched.
+ * hook when they are resumed, which is why resume, wrap and close are watched.
  */
 #include "vm/vm.h"
 
@@ -19,8 +19,14 @@ static int raise_end(lua_State *L, const lp_state *state)
 
 static void end_hook(lua_State *L, lua_Debug *event)
 {
+    const lp_state *state = lp_state_of(L);
     (void)event;
-    raise_end(L, lp_state_of(L));
+    if (state->exited || lp_stop_is_set(state->stop)) {
+        raise_end(L, state);
+    } else {
+        /* A coroutine that was armed just as it yielded, and kept. */
+        lua_sethook(L, NULL, 0, 0);
+    }
 }
 
 /* From a signal handler, which Lua allows. */
@@ -64,7 +70,7 @@ static int exit_task(lua_State *L)
     return unwind(L, state);
 }
 
-/* The coroutine that upvalue 2 will resume; NULL if that is an error. */
+/* The coroutine that upvalue 2 will run in; NULL if that is an error. */
 static lua_State *resumed(lua_State *L)
 {
     /* What wrap returned has it as its upvalue. */
@@ -74,7 +80,10 @@ static lua_State *resumed(lua_State *L)
     return coroutine;
 }
 
-/* coroutine.resume, or what wrap returned: upvalue 2 is the original. */
+/*
+ * coroutine.resume, what wrap returned, or coroutine.close, which runs what
+ * closes variables: upvalue 2 is the original.
+ */
 static int watched_resume(lua_State *L)
 {
     lp_state *state = state_upvalue(L);
@@ -122,5 +131,6 @@ void lp_exit_open(lua_State *L, lp_state *state)
     lua_getglobal(L, "coroutine");
     watch(L, state, "resume", watched_resume);
     watch(L, state, "wrap", watched_wrap);
+    watch(L, state, "close", watched_resume);
     lua_pop(L, 2);
 }

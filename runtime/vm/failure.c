@@ -167,7 +167,7 @@ lp_ending lp_failure_encode(lp_state *state, int status, lp_buffer *out)
         lua_sethook(L, NULL, 0, 0);
         state->exited = false;
         char text[64];
-        snprintf(text, sizeof(text), "the task called os.exit(%d)",
+        snprintf(text, sizeof(text), "os.exit(%d) was called",
                  state->exit_code);
         return lp_failure_reason(state, LP_CAUSE_EXIT, state->exit_code, text,
                                  out);

@@ -132,6 +132,7 @@ void lp_state_recover(lp_state *state)
 {
     lua_sethook(state->L, NULL, 0, 0);
     lua_settop(state->L, LP_AT_TOP);
+    state->exited = false; /* it was stopped while os.exit unwound it */
 }
 
 /* Argument: the seed. */

@@ -252,7 +252,9 @@ static void died(lp_child *child, int status)
     uint32_t number = worker->number;
     (void)listen_to(worker); /* its last words */
     uint32_t stage = atomic_load(&record_of(worker)->stage);
-    if (stage == LP_STAGE_STARTING && !worker->child.orphaned) {
+    const lp_layout *layout = lp_executor_control(executor)->layout;
+    bool stops = atomic_load(&layout->mode) == LP_MODE_STOP; /* it was told */
+    if (stage == LP_STAGE_STARTING && !worker->child.orphaned && !stops) {
         count_stillborn(worker, status);
     } else {
         workers->stillborn = 0;

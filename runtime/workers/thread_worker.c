@@ -229,7 +229,12 @@ static void abandon(void *self, uint32_t number)
     lp_thread_workers *workers = self;
     lp_lock_enter(&workers->lock);
     thread_worker *worker = find_locked(workers, number);
-    if (worker) worker->abandoned = true;
+    if (worker) {
+        /* Its record is another's by now, which cannot tell it to end. */
+        worker->abandoned = true;
+        atomic_store(&worker->stop.given_up, true);
+        lp_thread_signal(&worker->thread, lp_stop_signal());
+    }
     lp_lock_leave(&workers->lock);
 }
 
@@ -241,6 +246,13 @@ static void join(void *self)
 static void free_workers(void *self)
 {
     lp_thread_workers *workers = self;
+    /* One that was stuck has said that it ends, and may be about to. */
+    lp_lock_enter(&workers->lock);
+    for (lp_list *node = workers->threads.next; node != &workers->threads;
+         node = node->next)
+        LP_LIST_ENTRY(node, thread_worker, in_workers)->abandoned = false;
+    lp_lock_leave(&workers->lock);
+    join_threads(workers, false);
     lp_setup_clear(&workers->setup);
     lp_lock_clear(&workers->lock);
     lp_free(workers);

@@ -62,8 +62,8 @@ describe("hosts in C:", function()
     -- Under valgrind /proc/self/exe is valgrind, so the helper is named.
     local function run(name)
       local path = program(name)
-      return stage.shell(("export LPOOL_HELPER=%s; exec %s %s"):format(
-        runner == "" and "" or path, runner, path), { limit = 60 })
+      return stage.shell(("export LPOOL_HELPER=%s; exec %s %s %s"):format(
+        runner == "" and "" or path, runner, path, runner == "" and "" or "quick"), { limit = 60 })
     end
 
     local function prints(expected, name)

@@ -17,28 +17,34 @@ local sanitize = os.getenv("LPOOL_SANITIZE") or ""
 --- Whether hosts are built with a sanitizer, as the library was.
 stage.is_sanitized = sanitize ~= ""
 
+--- Whether it was the thread sanitizer.
+stage.is_thread_sanitized = sanitize:find("thread") ~= nil
+
 --- Why what is staged cannot be tested; nil if it can.
--- @tparam[opt] boolean plain programs without the sanitizer are to load it
-function stage.missing(plain)
-  if plain and stage.is_sanitized then
-    return "the library is built with a sanitizer"
-  end
+function stage.missing()
   if not lfs.attributes(stage.prefix .. "/lib/liblpool.so") then
     return "nothing is staged: make stage"
   end
 end
 
+-- A program without the sanitizer needs what the library was built with, first.
+local runtime = sanitize:find("address") and "libasan.so"
+  or stage.is_thread_sanitized and "libtsan.so"
+local stock = runtime and ("env LD_PRELOAD=$(cc -print-file-name=%s) lua5.4"):format(runtime)
+  or "lua5.4"
+
 --- Settings of shell commands that work with what is staged.
 stage.environment = ([[
-  unset MAKEFLAGS MAKELEVEL MFLAGS LPOOL_HELPER
-  STAGE=%s; P=%s
+  unset MAKEFLAGS MAKELEVEL MFLAGS SANITIZE LPOOL_HELPER
+  STAGE=%s; P=%s; LUA="%s"
   export LD_LIBRARY_PATH=$P/lib
   export PKG_CONFIG_PATH=$P/lib/pkgconfig
   export LUA_PATH="$P/share/lua/5.4/?.lua;$P/share/lua/5.4/?/init.lua;;"
   export LUA_CPATH="$P/lib/lua/5.4/?.so;;"
-]]):format(stage.folder, stage.prefix)
+]]):format(stage.folder, stage.prefix, stock)
 
---- Runs a shell command in that environment; `$STAGE` and `$P` are set.
+--- Runs a shell command in that environment; `$STAGE` and `$P` are set, and `$LUA` is
+-- stock Lua.
 -- @tparam string command
 -- @tparam[opt] table options as for helper.shell
 -- @treturn table as for helper.shell

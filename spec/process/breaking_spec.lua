@@ -173,6 +173,25 @@ for stop, signal in pairs { terminate_workers = "SIGTERM", kill_workers = "SIGKI
       helper.raises("ShutdownError", ex.submit, ex, square, 1)
     end)
 
+    it("says so of what runs, however many workers are just starting", function()
+      for _ = 1, 40 do
+        local ex <close> = lpool.ProcessPoolExecutor(8)
+        local f = ex:submit(function()
+          while true do
+            local _ = {}
+          end
+        end)
+        helper.eventually(function()
+          return f:running()
+        end, "the task ran")
+        for _ = 1, 40 do
+          ex:submit(square, 1)
+        end
+        ex[stop](ex)
+        helper.raises("WorkerLostError", f.result, f, 20)
+      end
+    end)
+
     it("never raises: again, unstarted, after the end, after a crash", function()
       local ex = lpool.ProcessPoolExecutor(2)
       ex[stop](ex)

@@ -178,6 +178,15 @@ return function(kind)
     helper.contains("initializer", result.err)
   end)
 
+  it("logs an initializer that calls os.exit as what it is", function()
+    local result = helper.script(kind, broken .. [[
+      local ex <close> = make { max_workers = 1, initializer = function() os.exit(3) end }
+      pcall(function() ex:submit(math.max, 1):exception() end)
+    ]])
+    helper.contains("os.exit(3) was called", result.err)
+    helper.lacks("task", result.err)
+  end)
+
   it("refuses submits after its initializer has failed, for the same reason", function()
     local result = helper.script(kind, broken .. [[
       local ex <close> = make { max_workers = 1, initializer = function() error("no database") end }

@@ -15,7 +15,8 @@ return function(kind)
     ]])
   end)
 
-  it("never tears a line that workers print or write", function()
+  -- What 40 tasks print and write, and what the script does meanwhile.
+  local function check_lines(last)
     local result = helper.script(kind, [[
       local ex <close> = make { max_workers = 8 }
       local function task(i)
@@ -29,8 +30,7 @@ return function(kind)
         end
       end
       for i = 1, 40 do ex:submit(task, i) end
-      task(41)
-    ]])
+    ]] .. last)
     local lines = 0
     local text = ("abcdefghijklmnopqrstuvwxyz"):rep(10)
     for line in result.out:gmatch("[^\n]*\n") do
@@ -39,6 +39,14 @@ return function(kind)
       assert.is_true(i ~= nil and i == i2 and k == k2 and middle == text, line)
     end
     assert.are.equal(41 * 50, lines)
+  end
+
+  it("never tears a line that workers print or write", function()
+    check_lines "ex:submit(task, 41)"
+  end)
+
+  it("never tears a line of theirs by one of the script #program", function()
+    check_lines "task(41)"
   end)
 
   it("keeps the lines of one worker in order", function()
@@ -165,6 +173,16 @@ return function(kind)
     helper.contains("nobody looks", result.err)
     assert.is_truthy(result.err:find(":6"), result.err)
     assert.are.equal(0, result.code)
+  end)
+
+  it("reports a task by its name once, if the error says it already", function()
+    local result = helper.script(kind, [[
+      local ex <close> = make()
+      ex:submit(os.exit, 3)
+    ]])
+    local _, times = result.err:gsub("task #%d+", "")
+    assert.are.equal(1, times, result.err)
+    helper.contains("called os.exit(3)", result.err)
   end)
 
   it("reports a failure that nobody looked at, at exit", function()

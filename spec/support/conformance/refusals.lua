@@ -1,6 +1,7 @@
 -- What does not cross, and how that is said.
 local busted = require "busted"
 local assert = require "luassert"
+local lpool = require "lpool"
 local helper = require "spec.helper"
 
 local it = busted.it
@@ -82,6 +83,19 @@ return function(kind)
     local _, directory = lfs.dir(".")
     helper.contains("argument 1: ", refusal(echo, directory))
     directory:close()
+  end)
+
+  it("refuses futures and executors that cannot travel, by their names", function()
+    local ex <close> = lpool.SerialExecutor()
+    helper.contains("argument 1: an executor that is no thread pool", refusal(echo, ex))
+    helper.contains("argument 1: a future made by lpool.Future", refusal(echo, lpool.Future()))
+    if not kind.same_process then
+      local threads <close> = lpool.ThreadPoolExecutor(1)
+      helper.contains("argument 1: an executor, which cannot be sent to a process",
+        refusal(echo, threads))
+      helper.contains("argument 1: a future, which cannot be sent to a process",
+        refusal(echo, ex:submit(echo)))
+    end
   end)
 
   it("refuses a C function that no module knows", function()

@@ -45,6 +45,22 @@ local endless = {
       other()
     end
   end,
+  ["closes a coroutine"] = function()
+    local other = coroutine.create(function()
+      local _ <close> = setmetatable({}, {
+        __close = function()
+          while true do
+            local _ = {}
+          end
+        end,
+      })
+      coroutine.yield()
+    end)
+    coroutine.resume(other)
+    while true do
+      coroutine.close(other)
+    end
+  end,
   ["sorts without end"] = function()
     while true do
       local list = {}
@@ -117,6 +133,16 @@ return function(kind)
     end)
   end
 
+  it("ends a task that is about to end by os.exit, and only that", function()
+    local ex <close> = make { max_workers = 1, timeout = 0.05 }
+    local f = ex:submit(function()
+      local _ <close> = io.popen("exec sleep 0.2") -- closing it waits
+      os.exit(3)
+    end)
+    helper.raises("TimeoutError", f.result, f, 30)
+    assert.are.equal("on", ex:submit(echo, "on"):result(30))
+  end)
+
   it("prefers the view's limit to the executor's", function()
     local ex <close> = make { timeout = 1000 }
     local f = ex:with({ timeout = 0.02 }):submit(lpool.sleep, 1000)
@@ -164,6 +190,36 @@ return function(kind)
   if not kind.concurrent then
     return
   end
+
+  it("takes no item for another's after one was stuck in C #slow", function()
+    local ex <close> = make { max_workers = 1, timeout = 0.5 }
+    local results = ex:map(function(i)
+      if i == 1 then
+        os.execute("sleep 1")
+      end
+      lpool.sleep(0.4)
+      return i
+    end, { 1, 2, 3, 4 })
+    helper.raises("TimeoutError", results)
+    for i = 2, 4 do
+      assert.are.same({ i, i }, { results() })
+    end
+    assert.is_nil(results())
+  end)
+
+  it("ends even what catches errors once it comes back from C", function()
+    -- Its thread must be gone at the end of the test.
+    local ex <close> = make { max_workers = 1, timeout = 0.05 }
+    local f = ex:submit(function()
+      while true do
+        pcall(coroutine.wrap(function()
+          os.execute("sleep 0.6")
+        end))
+      end
+    end)
+    helper.raises("TimeoutError", f.result, f, 30)
+    assert.are.equal("on", ex:submit(echo, "on"):result(30))
+  end)
 
   it("counts from the start of the task, not from its submit", function()
     local ex <close> = make { max_workers = 1 }
