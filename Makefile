@@ -64,7 +64,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bundle_data.o
 TEST_OBJ := $(LIB_SRC:%.c=$(BUILD)/test/%.o) $(BUILD)/bundle_data.o
 TEST_BIN := $(C_SPECS:%.c=$(BUILD)/test/%)
 
-.PHONY: build tools setup demo test test-lua test-c test-stock stress bench lint check \
+.PHONY: build tools setup demo test test-lua test-c test-stock stress bench bench-setup bench-peers bench-all bench-check lint check \
         stage install install-lib install-module uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -187,9 +187,34 @@ bench: build  ## measure speed and memory, side by side with python3
 	@sh .ci/setup bench
 	$(BUILD)/lpool bench/run.lua $(BENCH_ARGS)
 
+bench-setup:  ## install the other peers, which bench-all measures if it finds them
+	@sh .ci/setup bench peers
+	npm install --prefix build/bench --no-fund --no-audit piscina@5
+
+bench-peers: build/bench/floor
+	@if command -v go >/dev/null; then $(again) build/bench/channels; fi
+
+build/bench/floor: bench/peers/floor.c
+	$(say) cc $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LP_CFLAGS) -o $@ $<
+
+build/bench/channels: bench/peers/channels.go
+	$(say) go $@
+	$(Q)GOCACHE=$(abspath build/bench/go-cache) go build -o $@ $<
+
+bench-all: build bench-peers  ## measure it beside all peers found, and write docs/performance.md
+	@sh .ci/setup bench
+	$(BUILD)/lpool bench/run.lua --all --out build/bench/rows.jsonl $(BENCH_ARGS)
+	$(BUILD)/lpool bench/account.lua build/bench/account.jsonl
+	$(BUILD)/lpool bench/report.lua build/bench/rows.jsonl build/bench/account.jsonl
+
+bench-check: build build/bench/floor  ## fail if a hot row costs 15 % more than bench/baseline.json
+	$(BUILD)/lpool bench/check.lua $(BENCH_ARGS)
+
 lint:  ## check style: luacheck, clang-format, clang, clang-tidy
 	luacheck -q lua spec scripts bench
-	clang-format --dry-run -Werror $(wildcard runtime/*/*.[ch] spec/c/*.[ch])
+	clang-format --dry-run -Werror $(wildcard runtime/*/*.[ch] spec/c/*.[ch] bench/peers/*.c)
 	clang -fsyntax-only -Werror -Wthread-safety $(LP_CPPFLAGS) $(LP_CFLAGS) \
 	  $(LIB_SRC) $(CLI_SRC)
 	clang-tidy --quiet $(LIB_SRC) $(CLI_SRC) -- $(LP_CPPFLAGS) $(LP_CFLAGS)
@@ -255,6 +280,6 @@ clean:  ## remove what was built
 	rm -rf build lpool
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' Makefile
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(TEST_BIN:=.d)

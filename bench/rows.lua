@@ -1,128 +1,139 @@
---- What `make bench` measures: the rows of its table.
+--- What is measured: the rows of the tables.
 --
--- * `work` the measurement: bench/work/<work>.lua and bench/peers/<work>.py
+-- * `work` the measurement: bench/work/<work>.lua, and what peers have of it
 -- * `key` which of the numbers that it prints
 -- * `better` whether "more" or "less" of it is better
--- * the target, at most one of: `times_peer` (so many times better than the
---   peer), `at_least`, `at_most`
+-- * the targets: `times` (so many times better than a peer), `at_least`,
+--   `at_most`
 -- * `digits` behind the point
 --
 -- Below they are sorted by the kind of pool; the list that is returned has
 -- that as `kind`.
 local rows = {}
 
+local function speed(name, work, key, targets)
+  targets.name, targets.work, targets.key = name, work, key
+  targets.better, targets.digits = "more", 0
+  targets.unit = key:find("items") and "items/s" or "tasks/s"
+  return targets
+end
+
+local function span(name, work, key, unit, digits, targets)
+  targets = targets or {}
+  targets.name, targets.work, targets.key = name, work, key
+  targets.better, targets.digits, targets.unit = "less", digits, unit
+  return targets
+end
+
+local function gain(name, work, key, targets)
+  targets = targets or {}
+  targets.name, targets.work, targets.key = name, work, key
+  targets.better, targets.digits, targets.unit = "more", 2, "times"
+  return targets
+end
+
 rows.thread = {
-  { name = "200,000 no-op tasks", work = "tasks", key = "tasks_per_second",
-    unit = "tasks/s", better = "more", digits = 0, times_peer = 30 },
+  speed("no-op tasks: submit each, take each", "tasks", "tasks_per_second",
+    { times = { cpython = 50, piscina = 40, luv = 3, go = 0.8 } }),
 
-  { name = "map over 1,000,000 integers, a list", work = "map", key = "list_items_per_second",
-    unit = "items/s", better = "more", digits = 0, times_peer = 100 },
-  { name = "map over 1,000,000 integers, a range", work = "map", key = "range_items_per_second",
-    unit = "items/s", better = "more", digits = 0, times_peer = 100 },
+  speed("map over 1,000,000 integers, a list", "map", "list_items_per_second",
+    { at_least = 15e6, times = { cpython = 200 } }),
+  speed("map over 1,000,000 integers, a range", "map", "range_items_per_second",
+    { at_least = 15e6, times = { cpython = 200 } }),
 
-  { name = "round trip, p50", work = "round_trip", key = "p50_us",
-    unit = "us", better = "less", digits = 2, times_peer = 2 },
-  { name = "round trip, p99", work = "round_trip", key = "p99_us",
-    unit = "us", better = "less", digits = 2 },
-  { name = "round trip, processor per wall time", work = "round_trip", key = "cpu_per_wall",
-    unit = "", better = "less", digits = 2, at_most = 1.2 },
+  span("round trip, p50", "round_trip", "p50_us", "us", 2, { times = { cpython = 2.5 } }),
+  span("round trip, p99", "round_trip", "p99_us", "us", 2, { times = { cpython = 2.5 } }),
+  span("round trip, processor per wall time", "round_trip", "cpu_per_wall", "", 2,
+    { at_most = 1.2 }),
+  span("two threads that only wake each other, p50", "wake", "p50_us", "us", 2),
 
-  { name = "10,000 records there and back", work = "records", key = "ms",
-    unit = "ms", better = "less", digits = 2, at_most = 10 },
-  { name = "a 16 MiB string there and back", work = "long_string", key = "ms",
-    unit = "ms", better = "less", digits = 2, at_most = 5 },
+  span("10,000 records there and back", "records", "ms", "ms", 2, { at_most = 5 }),
+  span("a 16 MiB string there and back", "long_string", "ms", "ms", 2, { at_most = 3 }),
 
-  { name = "8 tasks of arithmetic, 2 workers for 1", work = "arithmetic", key = "speedup",
-    unit = "times", better = "more", digits = 2, at_least = 1.9 },
-  { name = "what 2 processes of lua5.4 reach now", work = "arithmetic", key = "machine",
-    unit = "times", better = "more", digits = 2 },
+  gain("8 tasks of arithmetic, 2 workers for 1", "arithmetic", "speedup", { at_least = 1.9 }),
+  gain("what 2 processes of lua5.4 reach now", "arithmetic", "machine"),
 
-  { name = "start", work = "start", key = "start_ms",
-    unit = "ms", better = "less", digits = 2 },
-  { name = "start, times that of lua5.4", work = "start", key = "start_times_lua",
-    unit = "times", better = "less", digits = 2, at_most = 2 },
-  { name = "start, pool of 2, one task", work = "start", key = "pool_ms",
-    unit = "ms", better = "less", digits = 2 },
-  { name = "the same, times lua5.4's start", work = "start", key = "pool_times_lua",
-    unit = "times", better = "less", digits = 2, at_most = 3 },
+  span("start of a program", "start", "empty_ms", "ms", 2),
+  span("the same, times lua5.4's", "start", "empty_times_lua", "times", 2, { at_most = 2 }),
+  span("start, pool of 2, one task, end", "start", "first_ms", "ms", 2),
+  span("the same, times lua5.4's start", "start", "first_times_lua", "times", 2, { at_most = 3 }),
+  span("pool of 2, one task, close: the next", "pool", "next_ms", "ms", 3),
 
-  { name = "one idle worker, resident", work = "idle_worker", key = "kib",
-    unit = "KiB", better = "less", digits = 1, at_most = 50 },
-  { name = "one idle worker, start", work = "idle_worker", key = "us",
-    unit = "us", better = "less", digits = 1, at_most = 80 },
+  span("one idle worker, resident", "idle_worker", "kib", "KiB", 1, { at_most = 50 }),
+  span("one idle worker, start", "idle_worker", "us", "us", 1, { at_most = 80 }),
+  span("one pending future", "pending_future", "bytes", "bytes", 0, { at_most = 300 }),
+  span("2,000 sleepers of 50 ms, 1,000 workers", "sleepers", "seconds", "s", 3,
+    { at_most = 0.15 }),
+  span("the same, resident at most", "sleepers", "mib", "MiB", 1, { at_most = 60 }),
+  span("two idle workers, processor time", "idle", "idle_us_per_s", "us/s", 0, { at_most = 0 }),
 
-  { name = "one pending future", work = "pending_future", key = "bytes",
-    unit = "bytes", better = "less", digits = 0, at_most = 300 },
-
-  { name = "2,000 sleepers of 50 ms, 1,000 workers", work = "sleepers", key = "seconds",
-    unit = "s", better = "less", digits = 3, at_most = 0.15 },
-  { name = "the same, resident at most", work = "sleepers", key = "mib",
-    unit = "MiB", better = "less", digits = 1, at_most = 60 },
-
-  { name = "cancelling 10,000 pending tasks", work = "stopping", key = "cancel_ms",
-    unit = "ms", better = "less", digits = 2, at_most = 5 },
-  { name = "a busy loop past its timeout, p50", work = "stopping", key = "timeout_p50_ms",
-    unit = "ms", better = "less", digits = 2, at_most = 20 },
-  { name = "a busy loop past its timeout, most of 50", work = "stopping", key = "timeout_max_ms",
-    unit = "ms", better = "less", digits = 2, at_most = 20 },
-  { name = "an interrupt, to the end of the task, p50", work = "stopping", key = "interrupt_p50_ms",
-    unit = "ms", better = "less", digits = 2 },
-  { name = "an interrupt, to the end, most of 50", work = "stopping", key = "interrupt_max_ms",
-    unit = "ms", better = "less", digits = 2 },
+  span("cancelling 10,000 pending tasks", "stopping", "cancel_ms", "ms", 2, { at_most = 5 }),
+  span("a busy loop past its timeout, p50", "stopping", "timeout_p50_ms", "ms", 2,
+    { at_most = 20 }),
+  span("a busy loop past its timeout, most of 50", "stopping", "timeout_max_ms", "ms", 2,
+    { at_most = 20 }),
+  span("an interrupt, to the end of the task, p50", "stopping", "interrupt_p50_ms", "ms", 2),
+  span("an interrupt, to the end, most of 50", "stopping", "interrupt_max_ms", "ms", 2),
 }
 
 rows.process = {
-  { name = "200,000 no-op tasks", work = "tasks", key = "tasks_per_second",
-    unit = "tasks/s", better = "more", digits = 0, times_peer = 60 },
+  speed("no-op tasks: submit each, take each", "tasks", "tasks_per_second",
+    { times = { cpython = 150 } }),
 
-  { name = "map over 1,000,000 integers, a list", work = "map", key = "list_items_per_second",
-    unit = "items/s", better = "more", digits = 0, times_peer = 3 },
-  { name = "map over 1,000,000 integers, a range", work = "map", key = "range_items_per_second",
-    unit = "items/s", better = "more", digits = 0, times_peer = 3 },
+  speed("map over 1,000,000 integers, a list", "map", "list_items_per_second",
+    { times = { cpython = 4 } }),
+  speed("map over 1,000,000 integers, a range", "map", "range_items_per_second",
+    { times = { cpython = 4 } }),
 
-  { name = "round trip, p50", work = "round_trip", key = "p50_us",
-    unit = "us", better = "less", digits = 2, times_peer = 4 },
-  { name = "round trip, p99", work = "round_trip", key = "p99_us",
-    unit = "us", better = "less", digits = 2 },
-  { name = "round trip, processor per wall time", work = "round_trip", key = "cpu_per_wall",
-    unit = "", better = "less", digits = 2 },
+  span("round trip, p50", "round_trip", "p50_us", "us", 2, { times = { cpython = 5 } }),
+  span("round trip, p99", "round_trip", "p99_us", "us", 2, { times = { cpython = 5 } }),
+  span("round trip, processor per wall time", "round_trip", "cpu_per_wall", "", 2),
+  span("two processes that only wake each other, p50", "wake", "p50_us", "us", 2),
 
-  { name = "10,000 records there and back", work = "records", key = "ms",
-    unit = "ms", better = "less", digits = 2, times_peer = 1 },
-  { name = "a 16 MiB string there and back", work = "long_string", key = "ms",
-    unit = "ms", better = "less", digits = 2, times_peer = 3 },
+  span("10,000 records there and back", "records", "ms", "ms", 2, { times = { cpython = 1.2 } }),
+  span("a 16 MiB string there and back", "long_string", "ms", "ms", 2,
+    { times = { cpython = 4 } }),
 
-  { name = "8 tasks of arithmetic, 2 workers for 1", work = "arithmetic", key = "speedup",
-    unit = "times", better = "more", digits = 2, at_least = 1.9 },
-  { name = "what 2 processes of lua5.4 reach now", work = "arithmetic", key = "machine",
-    unit = "times", better = "more", digits = 2 },
+  gain("8 tasks of arithmetic, 2 workers for 1", "arithmetic", "speedup", { at_least = 1.9 }),
+  gain("what 2 processes of lua5.4 reach now", "arithmetic", "machine"),
 
-  { name = "pool of 2, one task, close: the first", work = "pool", key = "first_ms",
-    unit = "ms", better = "less", digits = 2, at_most = 3 },
-  { name = "pool of 2, one task, close: the next", work = "pool", key = "next_ms",
-    unit = "ms", better = "less", digits = 2, at_most = 1 },
+  span("start, pool of 2, one task, end", "start", "first_ms", "ms", 2),
+  span("pool of 2, one task, close: the first", "pool", "first_ms", "ms", 2, { at_most = 3 }),
+  span("pool of 2, one task, close: the next", "pool", "next_ms", "ms", 2, { at_most = 1 }),
 
-  { name = "start of one worker, to its first result", work = "idle_process", key = "one_us",
-    unit = "us", better = "less", digits = 0, at_most = 300 },
-  { name = "start of 50 workers at once, each", work = "idle_process", key = "each_us",
-    unit = "us", better = "less", digits = 0 },
-  { name = "one idle worker, PSS", work = "idle_process", key = "pss_kib",
-    unit = "KiB", better = "less", digits = 0, at_most = 200 },
-  { name = "one idle worker, private and dirty", work = "idle_process", key = "dirty_kib",
-    unit = "KiB", better = "less", digits = 0 },
-  { name = "50 idle workers, processor time", work = "idle_process", key = "idle_us_per_s",
-    unit = "us/s", better = "less", digits = 0 },
+  span("start of one worker, to its first result", "idle_process", "one_us", "us", 0,
+    { at_most = 300 }),
+  span("start of 50 workers at once, each", "idle_process", "each_us", "us", 0),
+  span("one idle worker, PSS", "idle_process", "pss_kib", "KiB", 0, { at_most = 200 }),
+  span("one idle worker, private and dirty", "idle_process", "dirty_kib", "KiB", 0),
+  span("one pending future", "pending_future", "bytes", "bytes", 0),
+  span("2,000 sleepers of 50 ms, 1,000 workers", "sleepers", "seconds", "s", 3),
+  span("two idle workers, processor time", "idle", "idle_us_per_s", "us/s", 0, { at_most = 0 }),
+}
 
-  { name = "cancelling 10,000 pending tasks", work = "stopping", key = "cancel_ms",
-    unit = "ms", better = "less", digits = 2, at_most = 5 },
-  { name = "a busy loop past its timeout, p50", work = "stopping", key = "timeout_p50_ms",
-    unit = "ms", better = "less", digits = 2, at_most = 20 },
-  { name = "a busy loop past its timeout, most of 50", work = "stopping", key = "timeout_max_ms",
-    unit = "ms", better = "less", digits = 2, at_most = 20 },
-  { name = "an interrupt, to the end of the task, p50", work = "stopping", key = "interrupt_p50_ms",
-    unit = "ms", better = "less", digits = 2 },
-  { name = "an interrupt, to the end, most of 50", work = "stopping", key = "interrupt_max_ms",
-    unit = "ms", better = "less", digits = 2 },
+-- How the cost of one task grows: name in the key, title, the values of x.
+local SERIES = {
+  { "tasks", "cost of a task, after so many of them", { 1e3, 1e4, 1e5, 1e6, 1e7 } },
+  { "workers", "cost of a task, with so many workers", { 1, 10, 100, 1000 } },
+  { "pending", "cost of a task, with so many pending", { 1e3, 1e4, 1e5, 1e6 } },
+  { "as_completed", "as_completed, each of so many", { 1e3, 1e4, 1e5, 1e6 } },
+  { "wait", "wait, each of so many", { 1e3, 1e4, 1e5, 1e6 } },
+}
+
+local ACCOUNT = {
+  { "submit: wall time", "submit_ns" },
+  { "submit in fresh memory: wall time", "first_submit_ns" },
+  { "result of a task that is done: wall time", "result_ns" },
+  { "the caller's processor time", "caller_cpu_ns" },
+  { "the workers' processor time", "worker_cpu_ns" },
+
+  span("cancelling 10,000 pending tasks", "stopping", "cancel_ms", "ms", 2, { at_most = 5 }),
+  span("a busy loop past its timeout, p50", "stopping", "timeout_p50_ms", "ms", 2,
+    { at_most = 20 }),
+  span("a busy loop past its timeout, most of 50", "stopping", "timeout_max_ms", "ms", 2,
+    { at_most = 20 }),
+  span("an interrupt, to the end of the task, p50", "stopping", "interrupt_p50_ms", "ms", 2),
+  span("an interrupt, to the end, most of 50", "stopping", "interrupt_max_ms", "ms", 2),
 }
 
 local list = {}
@@ -130,6 +141,19 @@ for _, kind in ipairs { "thread", "process" } do
   for _, row in ipairs(rows[kind]) do
     row.kind = kind
     list[#list + 1] = row
+  end
+  for _, part in ipairs(ACCOUNT) do
+    local row = span(part[1], "account", part[2], "ns", 0)
+    row.kind = kind
+    list[#list + 1] = row
+  end
+  for _, series in ipairs(SERIES) do
+    for _, x in ipairs(series[3]) do
+      local row = span(("%s: %d"):format(series[2], x), "growth",
+        ("%s_%d"):format(series[1], x), "ns", 0)
+      row.kind, row.series, row.x = kind, series[1], x
+      list[#list + 1] = row
+    end
   end
 end
 return list

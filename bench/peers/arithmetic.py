@@ -14,7 +14,7 @@ def compute(n):
 def seconds(workers):
     with pools.new(max_workers=workers) as ex:
         start = time.monotonic()
-        futures = [ex.submit(compute, 1_000_000 + i) for i in range(8)]
+        futures = [ex.submit(compute, 400_000 + i) for i in range(8)]
         for f in futures:
             f.result()
         return time.monotonic() - start

@@ -16,7 +16,7 @@ local function seconds(workers)
   local start = lpool.now()
   local futures = {}
   for i = 1, 8 do
-    futures[i] = ex:submit(compute, 10000000 + i)
+    futures[i] = ex:submit(compute, 4000000 + i)
   end
   for i = 1, 8 do
     futures[i]:result()
@@ -28,7 +28,7 @@ print("speedup", seconds(1) / seconds(2))
 
 -- What the machine gives at this moment: as many processes of lua5.4. If that
 -- is less than two, others use it, and no pool can do better.
-local command = "lua5.4 -e 'local s = 0 for i = 1, 20000000 do s = (s + i * i) % 1000003 end'"
+local command = "lua5.4 -e 'local s = 0 for i = 1, 8000000 do s = (s + i * i) % 1000003 end'"
 
 local function shell_seconds(line)
   local start = lpool.now()

@@ -1,5 +1,4 @@
--- What one idle worker process costs: time to start, memory of its own, and
--- processor time while it has nothing to do.
+-- What one idle worker process costs: time to start, and memory of its own.
 package.path = "bench/?.lua;" .. package.path
 local lpool = require "lpool"
 local pools = require "pools"
@@ -7,7 +6,6 @@ local processes = require "processes"
 
 local WORKERS = 50
 local STARTS = 51
-local IDLE = 0.5
 
 local function nothing() end
 
@@ -44,7 +42,3 @@ print("each_us", (lpool.now() - start) / WORKERS * 1e6)
 lpool.sleep(0.1)
 print("pss_kib", processes.memory(pids, "Pss"))
 print("dirty_kib", processes.memory(pids, "Private_Dirty"))
-
-local before = processes.processor_time(pids)
-lpool.sleep(IDLE)
-print("idle_us_per_s", (processes.processor_time(pids) - before) / IDLE * 1e6)

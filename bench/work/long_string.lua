@@ -2,4 +2,4 @@
 package.path = "bench/?.lua;" .. package.path
 local trips = require "trips"
 
-print("ms", trips.median(("0123456789abcdef"):rep(1 << 20)))
+trips.show(("0123456789abcdef"):rep(1 << 20))

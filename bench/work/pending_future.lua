@@ -1,17 +1,18 @@
--- What one pending future costs, in bytes: 200,000 of them in a list, behind
+-- What one pending future costs, in bytes: 100,000 of them in a list, behind
 -- workers that are busy.
 package.path = "bench/?.lua;" .. package.path
 local lpool = require "lpool"
 local memory = require "memory"
+local pools = require "pools"
 
-local FUTURES = 200000
+local FUTURES = 100000
 
 local function nothing() end
 
-local ex <close> = lpool.ThreadPoolExecutor { max_workers = 2 }
+local ex <close> = pools.new { max_workers = 2 }
 ex:broadcast(nothing)
 ex:submit(nothing):result()
-for _, f in ipairs(ex:broadcast(lpool.sleep, 2)) do
+for _, f in ipairs(ex:broadcast(lpool.sleep, 1)) do
   repeat
     lpool.sleep(0.001)
   until f:running()

@@ -6,4 +6,4 @@ local records = {}
 for i = 1, 10000 do
   records[i] = { id = i, name = "name " .. i, score = i / 7 }
 end
-print("ms", trips.median(records))
+trips.show(records)

@@ -29,6 +29,7 @@ end
 wall, cpu = lpool.now() - wall, processor_time() - cpu
 
 table.sort(times)
+print("p10_us", times[TRIPS // 10] * 1e6)
 print("p50_us", times[TRIPS // 2] * 1e6)
 print("p99_us", times[TRIPS * 99 // 100] * 1e6)
 print("cpu_per_wall", cpu / wall)

@@ -3,13 +3,16 @@
 package.path = "bench/?.lua;" .. package.path
 local lpool = require "lpool"
 local memory = require "memory"
+local pools = require "pools"
 
 local start = lpool.now()
 do
-  local ex <close> = lpool.ThreadPoolExecutor { max_workers = 1000 }
+  local ex <close> = pools.new { max_workers = 1000 }
   for _ = 1, 2000 do
     ex:submit(lpool.sleep, 0.05)
   end
 end
 print("seconds", lpool.now() - start)
-print("mib", memory.peak() / 1024)
+if pools.kind == "thread" then
+  print("mib", memory.peak() / 1024)
+end

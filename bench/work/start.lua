@@ -1,34 +1,28 @@
--- How long programs take from start to end: lua5.4, lpool, lpool with a pool.
+-- How long programs take from start to end: two shell commands, and lua5.4.
 -- A shell starts each many times; its part is in all of them.
+--
+--     lpool bench/work/start.lua <kind> <command that does nothing> <command>
 local lpool = require "lpool"
 
-local STARTS = 200
+local SECONDS = 0.25 -- for each
+local LOOP = "i=0; while [ $i -lt %d ]; do %s; i=$((i+1)); done >/dev/null"
 
-local POOL = [[
-local lpool = require "lpool"
-local ex <close> = lpool.ThreadPoolExecutor(2)
-assert(ex:submit(math.max, 1, 2):result() == 2)
-]]
-
-local program = arg[-1] -- the lpool that runs this
-
-local function milliseconds(command)
+local function seconds(command, times)
   local start = lpool.now()
-  assert(os.execute(("i=0; while [ $i -lt %d ]; do %s; i=$((i+1)); done"):format(STARTS, command)))
-  return (lpool.now() - start) / STARTS * 1e3
+  assert(os.execute(LOOP:format(times, command)))
+  return (lpool.now() - start) / times
 end
 
-local script = os.tmpname()
-local file <close> = assert(io.open(script, "w"))
-file:write(POOL)
-file:close()
+local function milliseconds(command)
+  local once = seconds(command, 1)
+  return seconds(command, math.max(1, math.ceil(SECONDS / once))) * 1e3
+end
 
 local lua = milliseconds("lua5.4 -e ''")
-local start = milliseconds(program .. " -e ''")
-local pool = milliseconds(program .. " " .. script)
-os.remove(script)
+local empty = milliseconds(arg[2])
+local first = milliseconds(arg[3])
 
-print("start_ms", start)
-print("start_times_lua", start / lua)
-print("pool_ms", pool)
-print("pool_times_lua", pool / lua)
+print("empty_ms", empty)
+print("empty_times_lua", empty / lua)
+print("first_ms", first)
+print("first_times_lua", first / lua)
