@@ -86,6 +86,38 @@ static bool others_have(const burial *work, uint32_t task)
     return false;
 }
 
+/*
+ * Whether this living worker runs a task that is running. That it has
+ * announced it is not enough: the dead may have been faster at the claim,
+ * and then it is about to let go.
+ */
+static bool runs(const lp_record *record, const lp_task *task)
+{
+    int64_t limit = lp_clock_now() + STILL_NANOSECONDS;
+    while (atomic_load(&record->running) == task->number + 1) {
+        uint64_t job = atomic_load(&record->job.job) & ~LP_JOB_STOPPED;
+        if (job == task->serial || !is_running(lp_task_state(task)) ||
+            lp_clock_now() >= limit)
+            return true;
+        (void)sched_yield();
+    }
+    return false;
+}
+
+/*
+ * The same of all workers but the dead one. What stands in a batch says
+ * nothing: the dead may have taken it from there.
+ */
+static bool others_run(const burial *work, const lp_task *task)
+{
+    lp_executor *executor = work->executor;
+    for (uint32_t i = 0; i < executor->control.records.count; i++) {
+        if (i == work->number || !executor->alive[i]) continue;
+        if (runs(record_of(executor, i), task)) return true;
+    }
+    return false;
+}
+
 typedef struct search {
     uint32_t entry;
     bool found;
@@ -223,7 +255,7 @@ static void settle_running_locked(const burial *work) UNDER_LOCK
     if (lp_phase_is_done(state)) {
         tell_locked(work, task, state);
     } else if (is_running(state)) {
-        if (!others_have(work, task->number) && is_running(lp_task_state(task)))
+        if (!others_run(work, task) && is_running(lp_task_state(task)))
             lose_task_locked(work, task);
     } else if (!task->sent && !is_queued(executor, task->number) &&
                !others_have(work, task->number) &&

@@ -451,6 +451,7 @@ static bool steal_task(lp_worker *worker, lp_record *other)
         announce(worker, number);
         lp_worker_point(worker, "stealing");
         if (lp_cell_steal(cell_at(worker->control, number))) {
+            lp_worker_point(worker, "stolen");
             count_claim(worker);
             lp_idle_wake_one(&worker->control->words->idle);
             run_task(worker, number);
