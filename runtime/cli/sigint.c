@@ -9,6 +9,7 @@
  */
 #include "cli/sigint.h"
 
+#include "cli/hook.h"
 #include "lpool.h"
 
 #include <lauxlib.h>
@@ -23,42 +24,19 @@ enum { EXIT_CODE = 130 };
 
 static const char message[] = "interrupted!";
 
-/* The debug hook of the script, put back once ours has run. */
-typedef struct saved_hook {
-    lua_Hook function;
-    int mask;
-    int count;
-} saved_hook;
-
 /* A signal handler gets no argument, hence globals. Main thread only. */
 static lua_State *volatile state;      /* NULL outside of enter and leave */
 static volatile sig_atomic_t pending;  /* the hook is set and has not run */
 static volatile sig_atomic_t received; /* since enter */
 static volatile time_t last;           /* when, in monotonic seconds */
-static saved_hook script_hook;
+static lp_saved_hook script_hook;
 
 static void raise_interrupt(lua_State *L, lua_Debug *event)
 {
     (void)event; /* The signature is that of lua_Hook. */
-    lua_sethook(L, script_hook.function, script_hook.mask, script_hook.count);
+    lp_hook_put_back(L, &script_hook);
     pending = 0;
     luaL_error(L, "%s", message);
-}
-
-static void set_action(int signal, void (*handler)(int))
-{
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action)); /* no SA_RESTART: reads end early */
-    action.sa_handler = handler;
-    sigemptyset(&action.sa_mask);
-    (void)sigaction(signal, &action, NULL); /* cannot fail for these */
-}
-
-static void die(int signal)
-{
-    set_action(signal, SIG_DFL);
-    raise(signal); /* Delivered when the handler returns. */
 }
 
 static void on_sigint(int signal)
@@ -68,18 +46,14 @@ static void on_sigint(int signal)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (pending || (received && now.tv_sec - last <= 1)) {
-        die(signal);
+        lp_signal_die(signal);
         return;
     }
     received = 1;
     last = now.tv_sec;
     if (lpool_interrupt(L)) return; /* the wait raises */
     pending = 1;
-    script_hook.function = lua_gethook(L);
-    script_hook.mask = lua_gethookmask(L);
-    script_hook.count = lua_gethookcount(L);
-    lua_sethook(L, raise_interrupt,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+    lp_hook_interpose(L, raise_interrupt, &script_hook);
 }
 
 void lp_sigint_enter(lua_State *L)
@@ -87,16 +61,13 @@ void lp_sigint_enter(lua_State *L)
     state = L;
     received = 0;
     pending = 0;
-    set_action(SIGINT, on_sigint);
+    lp_signal_set(SIGINT, on_sigint);
 }
 
 void lp_sigint_leave(void)
 {
-    set_action(SIGINT, SIG_DFL);
-    if (pending) {
-        lua_sethook(state, script_hook.function, script_hook.mask,
-                    script_hook.count);
-    }
+    lp_signal_set(SIGINT, SIG_DFL);
+    if (pending) lp_hook_put_back(state, &script_hook);
     pending = 0;
     state = NULL;
 }
@@ -124,7 +95,7 @@ void lp_sigint_hurry(void)
     struct itimerval limit = {{0, 0}, {0, 500000}};
 
     (void)fflush(stdout); /* There is nobody left to tell of a failure. */
-    set_action(SIGALRM, on_alarm);
+    lp_signal_set(SIGALRM, on_alarm);
     (void)setitimer(ITIMER_REAL, &limit, NULL); /* a valid time: no failure */
 }
 

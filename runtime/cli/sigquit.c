@@ -8,6 +8,7 @@
  */
 #include "cli/sigquit.h"
 
+#include "cli/hook.h"
 #include "lpool.h"
 
 #include <lauxlib.h>
@@ -19,20 +20,7 @@
 static lua_State *volatile state;     /* NULL outside of enter and leave */
 static volatile sig_atomic_t pending; /* the hook is set and has not run */
 
-/* The debug hook of the script, put back once ours has run. */
-static lua_Hook script_hook;
-static int script_mask;
-static int script_count;
-
-static void set_action(void (*handler)(int))
-{
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action)); /* no SA_RESTART: waits end early */
-    action.sa_handler = handler;
-    sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGQUIT, &action, NULL); /* cannot fail for this one */
-}
+static lp_saved_hook script_hook;
 
 /* Memory may be short; then there is less to see. */
 static int push_traceback(lua_State *L)
@@ -44,7 +32,7 @@ static int push_traceback(lua_State *L)
 static void look_around(lua_State *L, lua_Debug *event)
 {
     (void)event; /* The signature is that of lua_Hook. */
-    lua_sethook(L, script_hook, script_mask, script_count);
+    lp_hook_put_back(L, &script_hook);
     pending = 0;
     (void)fflush(stdout); /* Output so far shows before it. */
     lua_pushcfunction(L, push_traceback);
@@ -60,29 +48,24 @@ static void on_sigquit(int signal)
     lua_State *L = state;
 
     if (pending) {
-        set_action(SIG_DFL);
-        raise(signal); /* Delivered when the handler returns. */
+        lp_signal_die(signal);
         return;
     }
     pending = 1;
-    script_hook = lua_gethook(L);
-    script_mask = lua_gethookmask(L);
-    script_count = lua_gethookcount(L);
-    lua_sethook(L, look_around,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+    lp_hook_interpose(L, look_around, &script_hook);
 }
 
 void lp_sigquit_enter(lua_State *L)
 {
     state = L;
     pending = 0;
-    set_action(on_sigquit);
+    lp_signal_set(SIGQUIT, on_sigquit);
 }
 
 void lp_sigquit_leave(void)
 {
-    set_action(SIG_DFL);
-    if (pending) lua_sethook(state, script_hook, script_mask, script_count);
+    lp_signal_set(SIGQUIT, SIG_DFL);
+    if (pending) lp_hook_put_back(state, &script_hook);
     pending = 0;
     state = NULL;
 }
