@@ -68,6 +68,13 @@ typedef struct text {
 } text;
 
 /* Append; the first failure stays. */
+static void put(text *out, const char *bytes, size_t length)
+{
+    if (out->status == LP_OK)
+        out->status = lp_buffer_append(out->bytes, bytes, length);
+}
+
+/* The same for what fits into a line: texts of any length are put. */
 __attribute__((format(printf, 2, 3))) static void add(text *out,
                                                       const char *format, ...)
 {
@@ -77,10 +84,8 @@ __attribute__((format(printf, 2, 3))) static void add(text *out,
     int length = vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
     if (length < 0) return;
-    size_t size =
-        (size_t)length < sizeof(line) ? (size_t)length : sizeof(line) - 1;
-    if (out->status == LP_OK)
-        out->status = lp_buffer_append(out->bytes, line, size);
+    put(out, line,
+        (size_t)length < sizeof(line) ? (size_t)length : sizeof(line) - 1);
 }
 
 /* A text of several lines, moved to the right. */
@@ -88,7 +93,9 @@ static void add_lines(text *out, const char *lines, const char *indent)
 {
     while (*lines) {
         size_t length = strcspn(lines, "\n");
-        add(out, "%s%.*s\n", indent, (int)length, lines);
+        add(out, "%s", indent);
+        put(out, lines, length);
+        put(out, "\n", 1);
         lines += length;
         if (*lines == '\n') lines++;
     }
@@ -175,7 +182,10 @@ static void add_head(text *out, lp_executor *executor)
         (unsigned long long)stats.completed, (unsigned long long)stats.failed,
         (unsigned long long)stats.cancelled, (unsigned long long)stats.lost);
     const char *broken = lpool_executor_broken(outer);
-    if (broken) add(out, "  it broke: %s\n", broken);
+    if (!broken) return;
+    add(out, "  it broke: ");
+    put(out, broken, strlen(broken));
+    put(out, "\n", 1);
 }
 
 /* What an executor does; self is the worker that asks, or LP_NO_WORKER. */
