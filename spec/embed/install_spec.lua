@@ -28,17 +28,19 @@ local function has(command)
   return os.execute("command -v " .. command .. " >/dev/null 2>&1")
 end
 
-describe("installed:", function()
-  local missing = stage.missing()
-  local function test(name, body)
-    it(name, function()
-      if missing then
-        pending(missing)
-      end
-      body()
-    end)
-  end
+local missing = stage.missing()
 
+-- A test that needs what was installed.
+local function test(name, body)
+  it(name, function()
+    if missing then
+      pending(missing)
+    end
+    body()
+  end)
+end
+
+describe("installed:", function()
   test("the header stands alone, in C11 and in C++17", function()
     local as_cxx = has("c++") and "c++ -std=c++17 -x c++" or "true"
     for _, compiler in ipairs { "cc -std=c11 -x c", as_cxx } do
@@ -169,16 +171,6 @@ describe("installed:", function()
 end)
 
 describe("stock Lua:", function()
-  local missing = stage.missing()
-  local function test(name, body)
-    it(name, function()
-      if missing then
-        pending(missing)
-      end
-      body()
-    end)
-  end
-
   test("has every kind of executor, the helper of process pools included", function()
     assert.are.same({ "thread 42", "process 42", "serial 42" }, lines_of [[
       exec $LUA -e '
