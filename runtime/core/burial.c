@@ -248,9 +248,8 @@ static void tell_locked(const burial *work, lp_task *task,
 static void settle_running_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
-    uint32_t running = atomic_load(&work->record->running);
-    lp_task *task = running ? lp_executor_task(executor, running - 1) : NULL;
-    if (!task || task->serial == 0) return;
+    lp_task *task = lp_executor_announced(executor, work->number);
+    if (!task) return;
     uint32_t state = lp_task_state(task);
     if (lp_phase_is_done(state)) {
         tell_locked(work, task, state);

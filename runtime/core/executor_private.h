@@ -204,6 +204,9 @@ void lp_host_collect_from(lp_executor *executor);
 /* The task of a number that workers wrote; NULL if there is none. */
 lp_task *lp_executor_task(lp_executor *executor, uint32_t number);
 
+/* The task that a worker says it claims or runs; NULL: none. */
+lp_task *lp_executor_announced(lp_executor *executor, uint32_t worker);
+
 /* Have an arena for worker number, which is about to start. */
 int lp_executor_use_arena_locked(lp_executor *executor, uint32_t worker)
     LP_HOLDS(&executor->lock);

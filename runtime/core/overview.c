@@ -22,9 +22,8 @@ static lp_record *record_of(lp_executor *executor, uint32_t number)
 /* The task that a worker runs; NULL if it runs none. */
 static lp_task *running_task(lp_executor *executor, uint32_t number)
 {
-    uint32_t running = atomic_load(&record_of(executor, number)->running);
-    lp_task *task = running ? lp_executor_task(executor, running - 1) : NULL;
-    if (!task || task->serial == 0) return NULL;
+    lp_task *task = lp_executor_announced(executor, number);
+    if (!task) return NULL;
     return (lp_task_state(task) & LP_PHASE) == LP_RUNNING ? task : NULL;
 }
 

@@ -74,9 +74,7 @@ static bool has_ended(lp_executor *executor, uint32_t number,
     if (job == stopping->job) return false;
     if (stopping->job >= LP_JOB_ITEMS) return true;
     /* It may not have begun yet. */
-    uint32_t running = atomic_load(&record->running);
-    const lp_task *task =
-        running ? lp_executor_task(executor, running - 1) : NULL;
+    const lp_task *task = lp_executor_announced(executor, number);
     return !task || task->serial != stopping->job ||
            (lp_task_state(task) & LP_PHASE) != LP_RUNNING;
 }
@@ -208,10 +206,8 @@ void lp_executor_interrupt(lp_executor *executor)
     for (uint32_t i = 0; i < executor->control.records.count; i++) {
         lp_record *record = record_of(executor, i);
         uint64_t job = atomic_load(&record->job.job) & ~LP_JOB_STOPPED;
-        uint32_t running = atomic_load(&record->running);
-        const lp_task *task =
-            running ? lp_executor_task(executor, running - 1) : NULL;
-        if (task && task->serial != 0) job = task->serial;
+        const lp_task *task = lp_executor_announced(executor, i);
+        if (task) job = task->serial;
         if (job != 0 && i < executor->most && executor->alive[i])
             request_locked(executor, i, job, LP_CAUSE_INTERRUPT);
     }

@@ -36,6 +36,14 @@ lp_task *lp_executor_task(lp_executor *executor, uint32_t number)
     return lp_table_at(&executor->tasks, number);
 }
 
+lp_task *lp_executor_announced(lp_executor *executor, uint32_t worker)
+{
+    lp_record *record = lp_table_at(&executor->control.records, worker);
+    uint32_t running = atomic_load(&record->running);
+    lp_task *task = running ? lp_executor_task(executor, running - 1) : NULL;
+    return task && task->serial != 0 ? task : NULL;
+}
+
 lp_cell *lp_task_cell(const lp_task *task)
 {
     return lp_table_at(&task->executor->control.cells, task->number);
