@@ -60,6 +60,25 @@ int lpool_host_stats(lpool *host, lpool_stats *stats)
     return LP_OK;
 }
 
+void lpool_executor_describe(lpool_executor *executor, char *out, size_t size)
+{
+    static const char *const names[] = {
+        [LPOOL_THREADS] = "ThreadPoolExecutor",
+        [LPOOL_SERIAL] = "SerialExecutor",
+        [LPOOL_PROCESSES] = "ProcessPoolExecutor",
+    };
+    if (!out || size == 0) return;
+    *out = '\0';
+    if (!executor) return;
+    int status = lpool_executor_check(executor);
+    snprintf(out, size, "<%s %s max_workers=%u>",
+             names[lpool_executor_kind(executor)],
+             status == LP_OK       ? "open"
+             : status == LP_BROKEN ? "broken"
+                                   : "shut down",
+             lpool_executor_max_workers(executor));
+}
+
 /* ---- the text ---- */
 
 typedef struct text {
@@ -160,21 +179,12 @@ static void add_worker(text *out, const lp_setup *setup,
 
 static void add_head(text *out, lp_executor *executor)
 {
-    static const char *const states[] = {
-        [LPOOL_THREADS] = "ThreadPoolExecutor",
-        [LPOOL_SERIAL] = "SerialExecutor",
-        [LPOOL_PROCESSES] = "ProcessPoolExecutor",
-    };
+    char name[80];
     lpool_executor *outer = (lpool_executor *)executor;
     lpool_stats stats = {.size = sizeof(stats)};
     lpool_executor_stats(outer, &stats);
-    int status = lp_executor_check(executor);
-    add(out, "<%s %s max_workers=%u>: %u workers, %u idle; ",
-        states[lpool_executor_kind(outer)],
-        status == LP_OK       ? "open"
-        : status == LP_BROKEN ? "broken"
-                              : "shut down",
-        stats.max_workers, stats.workers, stats.idle);
+    lpool_executor_describe(outer, name, sizeof(name));
+    add(out, "%s: %u workers, %u idle; ", name, stats.workers, stats.idle);
     add(out,
         "%llu pending, %llu running, %llu completed, %llu failed, %llu "
         "cancelled, %llu lost\n",

@@ -373,18 +373,9 @@ static int executor_gc(lua_State *L)
 static int executor_tostring(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
-    static const char *const names[] = {
-        [LPOOL_THREADS] = "ThreadPoolExecutor",
-        [LPOOL_SERIAL] = "SerialExecutor",
-        [LPOOL_PROCESSES] = "ProcessPoolExecutor",
-    };
-    const char *name = names[lpool_executor_kind(executor)];
-    int status = lpool_executor_check(executor);
-    lua_pushfstring(L, "<%s %s max_workers=%d>", name,
-                    status == LPOOL_OK        ? "open"
-                    : status == LPOOL_EBROKEN ? "broken"
-                                              : "shut down",
-                    (int)lpool_executor_max_workers(executor));
+    char text[80];
+    lpool_executor_describe(executor, text, sizeof(text));
+    lua_pushstring(L, text);
     return 1;
 }
 

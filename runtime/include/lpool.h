@@ -349,6 +349,13 @@ LPOOL_API unsigned lpool_executor_max_queue(const lpool_executor *executor);
 LPOOL_API lpool_when_full
 lpool_executor_when_full(const lpool_executor *executor);
 
+/*
+ * What it is, for people: "<ThreadPoolExecutor open max_workers=2>". At most
+ * size bytes go to text, with the final zero; 80 are enough.
+ */
+LPOOL_API void lpool_executor_describe(lpool_executor *executor, char *text,
+                                       size_t size);
+
 /* 0 if it takes work, else LPOOL_ECLOSED or LPOOL_EBROKEN. */
 LPOOL_API int lpool_executor_check(lpool_executor *executor);
 
