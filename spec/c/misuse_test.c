@@ -71,6 +71,11 @@ static void test_null_for_executors(void)
     CHECK(lpool_executor_join(L, NULL, 0) == LPOOL_EINVALID);
     CHECK(lpool_executor_stats(NULL, NULL) == LPOOL_EINVALID);
     CHECK(lpool_executor_dump(L, NULL) == LPOOL_EINVALID);
+    char text[80] = "untouched";
+    lpool_executor_describe(NULL, text, 0);
+    CHECK(strcmp(text, "untouched") == 0);
+    lpool_executor_describe(NULL, text, sizeof(text));
+    CHECK(*text == '\0');
 }
 
 static int64_t nothing(void *data)

@@ -570,3 +570,23 @@ describe("a worker that cannot be started", function()
     helper.contains("end", result.out .. result.err)
   end)
 end)
+
+describe("memory_limit of processes", function()
+  local function data_limit()
+    for line in io.lines("/proc/self/limits") do
+      local soft = line:match("^Max data size%s+(%S+)")
+      if soft then
+        return tonumber(soft) or math.huge
+      end
+    end
+  end
+
+  it("limits what C libraries take as well", function()
+    local limit = 32 << 20
+    local ex <close> = lpool.ProcessPoolExecutor { max_workers = 1, memory_limit = limit }
+    local most = ex:submit(data_limit):result(10)
+    assert.is_true(most >= limit and most < 64 * limit, most)
+    local free <close> = lpool.ProcessPoolExecutor(1)
+    assert.are.equal(data_limit(), free:submit(data_limit):result(10))
+  end)
+end)
