@@ -47,7 +47,7 @@ describe("Ctrl-\\", function()
         printf '\034'
         until grep -q "in function <" $out; do sleep 0.05; done
         touch %s.open
-      } | script -qec "$LPOOL %s %s" /dev/null >$out
+      } | script -qec "exec $LPOOL %s %s" /dev/null >$out
       cat $out; rm $out
     ]]):format(gate.path, gate.path, script, gate.path))
     if result.code == 77 then
