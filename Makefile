@@ -72,7 +72,7 @@ TEST_BIN := $(C_SPECS:%.c=$(BUILD)/test/%)
 SHARED   := liblpool.so.$(VERSION)
 build: $(BUILD)/lpool $(BUILD)/liblpool.a $(BUILD)/$(SHARED) \
        $(BUILD)/core.so  ## compile the program, the library and the module
-	$(if $(SANITIZE),,@ln -sfn $(BUILD)/lpool lpool)
+	$(if $(filter build/release,$(BUILD)),@ln -sfn $(BUILD)/lpool lpool)
 
 $(BUILD)/liblpool.a: $(LIB_OBJ)
 	$(say) ar $@

@@ -347,7 +347,7 @@ static int report_body(lua_State *L)
     lua_settop(L, 0);
     lp_caller_push_outcome(L, task, &count);
     const char *error = luaL_tolstring(L, 1, NULL);
-    const char *label = task->label;
+    const char *label = lp_task_label(task);
     const char *name = label
                            ? lua_pushfstring(L, "task '%s'", label)
                            : lua_pushfstring(L, "task #%d", (int)task->serial);

@@ -42,8 +42,8 @@ static void push_task_name(lua_State *L, const lp_task *task)
         lua_pushliteral(L, "an item of a map");
         return;
     }
-    if (task->label) {
-        lua_pushfstring(L, "task '%s'", task->label);
+    if (lp_task_label(task)) {
+        lua_pushfstring(L, "task '%s'", lp_task_label(task));
     } else {
         lua_pushfstring(L, "task #%d", (int)task->serial);
     }
@@ -61,8 +61,8 @@ static void set_worker_fields(lua_State *L, const lp_task *task, int pid)
         lua_pushinteger(L, pid);
         lua_setfield(L, -2, "pid");
     }
-    if (task && task->label) {
-        lua_pushstring(L, task->label);
+    if (task && lp_task_label(task)) {
+        lua_pushstring(L, lp_task_label(task));
         lua_setfield(L, -2, "label");
     }
 }
@@ -383,7 +383,7 @@ uint64_t lpool_future_number(const lpool_future *future)
 const char *lpool_future_label(const lpool_future *future)
 {
     if (!future) return NULL;
-    return lp_task_inner(future)->label;
+    return lp_task_label(lp_task_inner(future));
 }
 
 bool lpool_future_worker(const lpool_future *future, char *name, size_t size)

@@ -1,7 +1,22 @@
 /* modules.c - what a state needs to use lpool from Lua. */
 #include "api/api.h"
+#include "vm/blank.h"
 #include "vm/bundle.h"
 #include "vm/console.h"
+
+lua_State *lpool_newstate(void)
+{
+    lp_slabs *slabs;
+    return lp_blank_open(NULL, &slabs); /* the state knows them */
+}
+
+void lpool_closestate(lua_State *L)
+{
+    void *slabs;
+    if (!L) return;
+    if (lua_getallocf(L, &slabs) != lp_slabs_allocate) slabs = NULL;
+    lp_blank_close(L, slabs);
+}
 
 /* The loader of a module that is compiled in; its name is the upvalue. */
 static int load_bundled(lua_State *L)

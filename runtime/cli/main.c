@@ -163,7 +163,7 @@ static int run(lua_State *L)
 
 static int run_program(command_line *line)
 {
-    lua_State *L = luaL_newstate();
+    lua_State *L = lpool_newstate();
     if (!L) {
         fputs("lpool: cannot create a state: not enough memory\n", stderr);
         return EXIT_FAILURE;
@@ -173,7 +173,7 @@ static int run_program(command_line *line)
     int status = lua_pcall(L, 1, 1, 0);
     bool fine = status == LUA_OK && lua_toboolean(L, -1);
     if (status != LUA_OK) lp_chunk_report(L, "lpool");
-    lua_close(L); /* finishes what was submitted, and joins the workers */
+    lpool_closestate(L); /* finishes what was submitted, and joins the workers */
     return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

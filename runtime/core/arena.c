@@ -22,20 +22,19 @@
 #include "core/arena.h"
 
 #include "base/alloc.h"
+#include "base/pages.h"
 #include "base/status.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define FIRST_SEGMENT ((size_t)64 << 10)
 #define LAST_SEGMENT  ((size_t)4 << 20)
 #define OWN_SEGMENT                                                            \
     ((size_t)1 << 20)                 /* larger blocks have one of their own   \
                                        */
-#define HUGE_PAGES ((size_t)4 << 20)  /* ask for huge pages from here on */
 #define KEPT_LARGE ((size_t)96 << 20) /* bytes of free large blocks kept */
 
 #define GROUP_BITS  6
@@ -198,8 +197,8 @@ void lp_arena_free(lp_arena *arena)
                 lp_shm_unmap(arena->file, memory, group[j].size);
             } else if (lp_allocator_is_own(arena->allocator)) {
                 lp_free(memory);
-            } else if (memory) {
-                munmap(memory, group[j].size);
+            } else {
+                lp_pages_give(memory, group[j].size);
             }
         }
         lp_free(group);
@@ -294,13 +293,7 @@ static uint8_t *take_memory(lp_arena *arena, size_t size, uint64_t *offset)
 {
     if (!arena->file && lp_allocator_is_own(arena->allocator))
         return lp_alloc(arena->allocator, size);
-    if (!arena->file) {
-        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED) return NULL;
-        if (size >= HUGE_PAGES) (void)madvise(memory, size, MADV_HUGEPAGE);
-        return memory;
-    }
+    if (!arena->file) return lp_pages_take(size);
     arena_books *books = books_of(arena);
     if (arena->file->end < books->end) arena->file->end = books->end;
     if (lp_shm_extend(arena->file, size, offset) != LP_OK) return NULL;
@@ -342,8 +335,7 @@ static void empty_segment(lp_arena *arena, uint32_t number)
         lp_shm_punch(arena->file, arena->extents[number].offset + page,
                      where->size - page);
     } else if (!lp_allocator_is_own(arena->allocator)) {
-        (void)madvise(atomic_load(&where->memory) + page, where->size - page,
-                      MADV_DONTNEED);
+        lp_pages_empty(atomic_load(&where->memory) + page, where->size - page);
     }
 }
 

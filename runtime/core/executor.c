@@ -328,6 +328,28 @@ static int copy_handles(const lp_executor *executor, lp_handles **handles,
     return status;
 }
 
+/* What about says that only some tasks have; NULL if it is nothing. */
+static int make_extras(const lp_executor *executor, const lp_task_about *about,
+                       lp_task_extras **extras)
+{
+    *extras = NULL;
+    if (!about->label && about->priority == 0) return LP_OK;
+    size_t size = about->label ? strlen(about->label) + 1 : 0;
+    lp_task_extras *made =
+        lp_alloc(executor->host->allocator, sizeof(*made) + size);
+    if (!made) return LP_NOMEM;
+    made->priority = about->priority;
+    made->label = NULL;
+    if (about->label) made->label = memcpy(made + 1, about->label, size);
+    *extras = made;
+    return LP_OK;
+}
+
+static int64_t priority_of(const lp_task *task)
+{
+    return task->extras ? task->extras->priority : 0;
+}
+
 /*
  * A task with its parcel in place, not yet to be found by anybody. A parcel
  * whose bytes are at adopted already stays there.
@@ -338,24 +360,23 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
 {
     lp_place place = adopted;
     lp_control *control = &executor->control;
+    lp_task_extras *extras;
     int status = lp_executor_check_locked(executor);
-    if (status == LP_OK && parcel->length > LP_SLOT_INLINE && !adopted)
-        status = lp_arena_alloc(control->parcels, parcel->length, &place);
+    if (status == LP_OK) status = make_extras(executor, about, &extras);
     if (status != LP_OK) return status;
-    status = lp_task_new_locked(executor, task);
+    if (parcel->length > LP_SLOT_INLINE && !adopted)
+        status = lp_arena_alloc(control->parcels, parcel->length, &place);
+    if (status == LP_OK) {
+        status = lp_task_new_locked(executor, task);
+        if (status != LP_OK && !adopted) lp_arena_drop(control->parcels, place);
+    }
     if (status != LP_OK) {
-        if (!adopted) lp_arena_drop(control->parcels, place);
+        lp_free(extras);
         return status;
     }
     (*task)->source = about->source;
     (*task)->line = about->line;
-    (*task)->priority = about->priority;
-    if (about->label) {
-        /* A task whose label finds no memory goes without. */
-        size_t size = strlen(about->label) + 1;
-        (*task)->label = lp_alloc(executor->host->allocator, size);
-        if ((*task)->label) memcpy((*task)->label, about->label, size);
-    }
+    (*task)->extras = extras;
     lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
     slot->length = parcel->length;
     slot->timeout = about->timeout;
@@ -383,7 +404,7 @@ void lp_executor_send_locked(lp_executor *executor, lp_task *task)
 int lp_executor_requeue_locked(lp_executor *executor, lp_task *task)
 {
     lp_levels *levels = &executor->control.levels;
-    int status = lp_levels_put(levels, task->priority, task->number);
+    int status = lp_levels_put(levels, priority_of(task), task->number);
     /* The levels may be others' by now: then it waits among the first. */
     if (status != LP_OK) status = lp_levels_put(levels, 0, task->number);
     return status;
@@ -414,7 +435,7 @@ static int accept_locked(lp_executor *executor, lp_task *task)
         lp_executor_send_locked(executor, task);
     } else {
         int status =
-            lp_levels_put(&control->levels, task->priority, task->number);
+            lp_levels_put(&control->levels, priority_of(task), task->number);
         if (status != LP_OK) {
             atomic_store(&cell->state, LP_CANCELLED);
             return status;
@@ -502,7 +523,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
         if (parcel->length > LP_SLOT_INLINE)
             memcpy(lp_arena_at(control->parcels, slot->at.parcel),
                    parcel->bytes, parcel->length);
-        tasks[i]->sent = i + 1;
+        tasks[i]->sent = (uint16_t)(i + 1);
         lp_executor_count_pending_locked(executor);
         (void)accept_locked(executor, tasks[i]); /* cannot fail */
         *count = i + 1;

@@ -11,7 +11,15 @@
 #include "core/host.h"
 #include "core/worker.h"
 
+#include <assert.h>
+
 typedef struct lp_executor lp_executor;
+
+/* What only some tasks have. */
+typedef struct lp_task_extras {
+    int64_t priority;
+    const char *label; /* behind this struct; NULL if it has none */
+} lp_task_extras;
 
 /* The host's part of a task, which futures refer to. */
 typedef struct lp_task {
@@ -22,15 +30,22 @@ typedef struct lp_task {
     uint32_t serial;             /* for people */
     uint32_t line;               /* where it was submitted */
     const char *source;          /* the same: lives as long as the host */
-    char *label;                 /* owned; NULL if it has none */
-    int64_t priority;
-    uint32_t sent;          /* to this worker alone: number + 1 */
-    uint32_t manual;        /* immutable: a future without a worker */
+    lp_task_extras *extras;      /* owned; NULL if it has none */
+    uint16_t sent;               /* to this worker alone: number + 1 */
+    uint8_t manual;              /* immutable: a future without a worker */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
     uint8_t ending;         /* in the host's list of ended; host's lock */
 } lp_task;
+
+static_assert(sizeof(void *) > 8 || sizeof(lp_task) <= 64,
+              "a million of them are a cache line each");
+
+static inline const char *lp_task_label(const lp_task *task)
+{
+    return task->extras ? task->extras->label : NULL;
+}
 
 /* How an executor's workers come to life; one for each kind. */
 typedef struct lp_executor_kind {

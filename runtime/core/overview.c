@@ -99,7 +99,7 @@ static void view_task(const lp_task *task, lp_task_view *view)
     view->source = task->source;
     view->line = task->line;
     snprintf(view->label, sizeof(view->label), "%s",
-             task->label ? task->label : "");
+             lp_task_label(task) ? lp_task_label(task) : "");
 }
 
 /* What the worker waits for, if it does. */

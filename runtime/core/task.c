@@ -75,9 +75,8 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     new->number = number;
     new->line = 0;
     new->source = NULL;
-    new->label = NULL;
+    new->extras = NULL;
     new->sent = 0;
-    new->priority = 0;
     new->ending = 0;
     new->manual = 0;
     atomic_store_explicit(&new->posted, 0, memory_order_relaxed);
@@ -122,8 +121,8 @@ void lp_task_free(lp_task *task)
                                         cell->at.outcome);
     if (task->sent) executor->sent--;
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
-    lp_free(task->label);
-    task->label = NULL;
+    lp_free(task->extras);
+    task->extras = NULL;
     task->serial = 0;
     task->line = executor->free_task;
     executor->free_task = task->number + 1;

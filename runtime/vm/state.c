@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "vm/blank.h"
 #include "vm/console.h"
 #include "vm/vm.h"
 
@@ -52,31 +53,6 @@ int lp_state_take_error(lua_State *L, char *text, size_t size)
     return LP_FAILED;
 }
 
-/* A lua_WarnFunction, as that of luaL_newstate: "@on" lets them be seen. */
-static void warn(void *context, const char *message, int continues)
-{
-    lp_state *state = context;
-    bool begins = !state->warning;
-    state->warning = continues;
-    if (begins && !continues && message[0] == '@') {
-        if (strcmp(message, "@on") == 0) state->warns = true;
-        if (strcmp(message, "@off") == 0) state->warns = false;
-        return;
-    }
-    if (!state->warns) return;
-    fprintf(stderr, "%s%s%s", begins ? "Lua warning: " : "", message,
-            continues ? "" : "\n");
-}
-
-/* As luaL_newstate, but for where the memory comes from. */
-static lua_State *new_state(lp_state *state, const lp_allocator *allocator)
-{
-    if (!lp_allocator_is_own(allocator)) return luaL_newstate();
-    lua_State *L = lua_newstate(allocator->allocate, allocator->context);
-    if (L) lua_setwarnf(L, warn, state);
-    return L;
-}
-
 int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
                   size_t size)
 {
@@ -84,7 +60,7 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     if (!state) return LP_NOMEM;
     lp_buffer_init(&state->buffer, config->allocator);
     lp_buffer_init(&state->results, config->allocator);
-    state->L = new_state(state, config->allocator);
+    state->L = lp_blank_open(config->allocator, &state->slabs);
     if (!state->L) {
         lp_state_close(state);
         return LP_NOMEM;
@@ -121,7 +97,7 @@ void lp_state_close(lp_state *state)
     char text[sizeof(state->text)];
     if (state->L) {
         (void)lp_state_close_engine(state, text, sizeof(text)); /* too late */
-        lua_close(state->L);
+        lp_blank_close(state->L, state->slabs);
     }
     lp_buffer_clear(&state->buffer);
     lp_buffer_clear(&state->results);
@@ -241,6 +217,7 @@ void lp_state_reclaim(lp_state *state)
 {
     if (!lp_heap_has_refused(&state->heap)) return;
     collect(state->L);
+    if (state->slabs) lp_slabs_give_back(state->slabs);
     if (!state->has_allocator) lp_alloc_give_back();
     lp_heap_reset(&state->heap);
     state->full = lp_heap_is_full(&state->heap);

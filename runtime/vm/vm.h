@@ -8,6 +8,7 @@
 #ifndef LP_VM_VM_H
 #define LP_VM_VM_H
 
+#include "base/slabs.h"
 #include "base/stop.h"
 #include "codec/codec.h"
 #include "vm/heap.h"
@@ -28,13 +29,13 @@ enum {
 
 struct lp_state {
     lua_State *L;
+    lp_slabs *slabs;     /* its memory; NULL if it has none */
     lp_codec *codec;     /* of L; NULL if it has none */
     lp_buffer buffer;    /* the outcome of the last call */
     char text[512];      /* what went wrong, for people */
     bool exited;         /* os.exit was called in this call */
     bool has_exited;     /* or in one before */
     bool has_allocator;  /* of the host's own */
-    bool warns, warning; /* warnings are shown; one has begun */
     lp_stop *stop;       /* how others stop it; NULL: they cannot */
     lp_engine engine;
     void *self;       /* the engine's */

@@ -1,0 +1,178 @@
+/* slabs_test.c - the memory of a Lua state, without Lua. */
+#include "base/slabs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+static int tests;
+
+#define CHECK(claim)                                                           \
+    do {                                                                       \
+        if (!(claim)) {                                                        \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,         \
+                    #claim);                                                   \
+            failures++;                                                        \
+        }                                                                      \
+    } while (0)
+
+#define BLOCKS 20000u
+
+typedef struct piece {
+    uint8_t *bytes;
+    size_t size;
+    uint8_t mark; /* what each of its bytes is */
+} piece;
+
+static piece pieces[BLOCKS];
+
+/* The same numbers in each run. */
+static uint32_t next_random(void)
+{
+    static uint32_t state = 12345;
+    state = state * 1664525u + 1013904223u;
+    return state >> 8;
+}
+
+/* Most blocks are small; some are not. */
+static size_t random_size(void)
+{
+    uint32_t chosen = next_random();
+    return 1 + chosen % (chosen % 16 == 0 ? 5000 : 200);
+}
+
+static bool is_whole(const piece *one, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (one->bytes[i] != one->mark) return false;
+    }
+    return true;
+}
+
+/* Give the piece another size, which may be 0: it ends. Its start survives. */
+static void resize(lp_slabs *slabs, piece *one, size_t size)
+{
+    size_t least = one->size < size ? one->size : size;
+    CHECK(one->size == 0 || is_whole(one, one->size));
+    /* A type instead of a size, for a new block, as Lua says it. */
+    one->bytes =
+        lp_slabs_allocate(slabs, one->bytes, one->size ? one->size : 5, size);
+    one->size = size;
+    CHECK((one->bytes != NULL) == (size > 0));
+    CHECK((uintptr_t)one->bytes % 16 == 0);
+    CHECK(is_whole(one, least));
+    one->mark = (uint8_t)next_random();
+    if (size > 0) memset(one->bytes, one->mark, size);
+}
+
+static void clear(lp_slabs *slabs)
+{
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        if (pieces[i].size > 0) resize(slabs, &pieces[i], 0);
+    }
+}
+
+static void test_blocks_keep_what_is_in_them(void)
+{
+    lp_slabs *slabs = lp_slabs_new();
+    for (unsigned i = 0; i < 40 * BLOCKS; i++) {
+        piece *one = &pieces[next_random() % BLOCKS];
+        bool ends = one->size > 0 && next_random() % 3 == 0;
+        resize(slabs, one, ends ? 0 : random_size());
+    }
+    clear(slabs);
+    lp_slabs_free(slabs);
+}
+
+static void test_freed_blocks_are_used_again(void)
+{
+    lp_slabs *slabs = lp_slabs_new();
+    size_t size = 0;
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < BLOCKS; i++)
+            resize(slabs, &pieces[i], 1 + i % 300);
+        if (round == 0) size = lp_slabs_size(slabs);
+        clear(slabs);
+    }
+    CHECK(lp_slabs_size(slabs) <= size);
+    lp_slabs_free(slabs);
+}
+
+/* Few blocks are left of many: the system gets what lies between them. */
+static void test_empty_slabs_go_by_themselves(void)
+{
+    enum { MANY = 400000, SIZE = 200 };
+    lp_slabs *slabs = lp_slabs_new();
+    void **blocks = malloc(MANY * sizeof(*blocks));
+    for (unsigned i = 0; i < MANY; i++) {
+        blocks[i] = lp_slabs_allocate(slabs, NULL, 0, SIZE);
+        memset(blocks[i], (int)(i % 251), SIZE);
+    }
+    size_t most = lp_slabs_size(slabs);
+    CHECK(most >= (size_t)MANY * SIZE);
+    for (unsigned i = 1000; i < MANY; i++)
+        lp_slabs_allocate(slabs, blocks[i], SIZE, 0);
+    CHECK(lp_slabs_size(slabs) < most / 4);
+    for (unsigned i = 0; i < 1000; i++) {
+        const uint8_t *bytes = blocks[i];
+        CHECK(bytes[0] == i % 251 && bytes[SIZE - 1] == i % 251);
+    }
+    /* And there is more where that came from. */
+    for (unsigned i = 1000; i < MANY; i++) {
+        blocks[i] = lp_slabs_allocate(slabs, NULL, 0, SIZE);
+        memset(blocks[i], 1, SIZE);
+    }
+    CHECK(lp_slabs_size(slabs) <= most + most / 4);
+    free(blocks);
+    lp_slabs_free(slabs);
+}
+
+static void test_what_is_used_is_not_given_back(void)
+{
+    lp_slabs *slabs = lp_slabs_new();
+    for (unsigned round = 0; round < 30; round++) {
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            bool ends = pieces[i].size > 0 && next_random() % 8 != 0;
+            if (ends || next_random() % 2 == 0)
+                resize(slabs, &pieces[i], ends ? 0 : random_size());
+        }
+        lp_slabs_give_back(slabs);
+        for (unsigned i = 0; i < BLOCKS; i++)
+            CHECK(pieces[i].size == 0 || is_whole(&pieces[i], pieces[i].size));
+    }
+    clear(slabs);
+    lp_slabs_free(slabs);
+}
+
+static void test_nothing_is_freed_twice(void)
+{
+    lp_slabs *slabs = lp_slabs_new();
+    CHECK(lp_slabs_allocate(slabs, NULL, 0, 0) == NULL);
+    CHECK(lp_slabs_allocate(slabs, NULL, 5, 0) == NULL);
+    lp_slabs_free(slabs);
+    lp_slabs_free(NULL);
+}
+
+static void run(const char *name, void (*test)(void))
+{
+    int before = failures;
+    tests++;
+    test();
+    printf("%s %d - slabs: %s\n", failures == before ? "ok" : "not ok", tests,
+           name);
+    fflush(stdout);
+}
+
+int main(void)
+{
+    run("blocks keep what is in them", test_blocks_keep_what_is_in_them);
+    run("freed blocks are used again", test_freed_blocks_are_used_again);
+    run("empty slabs go by themselves", test_empty_slabs_go_by_themselves);
+    run("what is used is not given back", test_what_is_used_is_not_given_back);
+    run("nothing is freed twice", test_nothing_is_freed_twice);
+    printf("1..%d\n", tests);
+    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
