@@ -35,6 +35,7 @@
 #define OWN_SEGMENT                                                            \
     ((size_t)1 << 20)                 /* larger blocks have one of their own   \
                                        */
+#define HUGE_PAGES ((size_t)4 << 20)  /* ask for huge pages from here on */
 #define KEPT_LARGE ((size_t)96 << 20) /* bytes of free large blocks kept */
 
 #define GROUP_BITS  6
@@ -293,7 +294,11 @@ static uint8_t *take_memory(lp_arena *arena, size_t size, uint64_t *offset)
 {
     if (!arena->file && lp_allocator_is_own(arena->allocator))
         return lp_alloc(arena->allocator, size);
-    if (!arena->file) return lp_pages_take(size);
+    if (!arena->file) {
+        void *pages = lp_pages_take(size);
+        if (pages && size >= HUGE_PAGES) lp_pages_prefer_huge(pages, size);
+        return pages;
+    }
     arena_books *books = books_of(arena);
     if (arena->file->end < books->end) arena->file->end = books->end;
     if (lp_shm_extend(arena->file, size, offset) != LP_OK) return NULL;

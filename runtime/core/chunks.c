@@ -1,20 +1,8 @@
-/* chunks.c - calloc, whole pages, or ranges of a memory file. */
+/* chunks.c - calloc, or ranges of a memory file. */
 #include "core/chunks.h"
 
 #include "base/alloc.h"
-#include "base/pages.h"
 #include "base/status.h"
-
-#include <stdbool.h>
-
-#define PAGES_FROM ((size_t)2 << 20) /* larger chunks are pages of their own   \
-                                      */
-
-/* Whether a private chunk of this size is pages of its own. */
-static bool is_pages(const lp_chunks *chunks, size_t size)
-{
-    return size >= PAGES_FROM && !lp_allocator_is_own(chunks->allocator);
-}
 
 void lp_chunks_init(lp_chunks *chunks, const lp_allocator *allocator)
 {
@@ -38,11 +26,8 @@ void lp_chunks_clear(lp_chunks *chunks, size_t (*size)(uint32_t, const void *),
     for (uint32_t i = 0; i < LP_CHUNKS; i++) {
         char *memory = atomic_exchange(&chunks->at[i], NULL);
         if (!memory) continue;
-        size_t length = size(i, context);
         if (chunks->file) {
-            lp_shm_unmap(chunks->file, memory, length);
-        } else if (is_pages(chunks, length)) {
-            lp_pages_give(memory, length);
+            lp_shm_unmap(chunks->file, memory, size(i, context));
         } else {
             lp_free(memory);
         }
@@ -53,9 +38,7 @@ int lp_chunks_make(lp_chunks *chunks, uint32_t number, size_t size)
 {
     char *memory;
     uint64_t place = 0;
-    if (!chunks->file && is_pages(chunks, size)) {
-        memory = lp_pages_take(size);
-    } else if (!chunks->file) {
+    if (!chunks->file) {
         memory = lp_calloc(chunks->allocator, 1, size);
     } else {
         if (lp_shm_extend(chunks->file, size, &place) != LP_OK) return LP_NOMEM;
