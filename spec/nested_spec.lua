@@ -74,22 +74,28 @@ describe("tasks that wait for tasks of their own executor", function()
     end, "the spare workers had ended")
   end)
 
-  it("fail with DeadlockError past the limit of spare workers", function()
-    -- In a program of its own: the tasks in the middle report what they raise.
-    local result = helper.run [[
-      local lpool = require "lpool"
-      local ex = lpool.ThreadPoolExecutor(1)
-      local function chain(depth)
-        return depth == 0 and 0 or 1 + ex:submit(chain, depth - 1):result()
-      end
-      local ok, err = pcall(function()
-        return ex:submit(chain, 1000):result(60)
-      end)
-      print(ok, lpool.is(err, "DeadlockError"), ex:submit(math.abs, -1):result(30))
-      ex:shutdown { cancel_futures = true }
-    ]]
-    assert.are.equal("false\ttrue\t1\n", result.out)
-  end)
+  for _, waits in ipairs { "f:result()", "lpool.wait { f }" } do
+    it("fail with DeadlockError past the limit of spare workers, by " .. waits, function()
+      -- In a program of its own: the tasks in the middle report what they raise.
+      local result = helper.run((([[
+        local lpool = require "lpool"
+        local ex = lpool.ThreadPoolExecutor(1)
+        local function chain(depth)
+          if depth > 0 then
+            local f = ex:submit(chain, depth - 1)
+            WAITS
+            f:result()
+          end
+        end
+        local ok, err = pcall(function()
+          return ex:submit(chain, 1000):result(60)
+        end)
+        print(ok, lpool.is(err, "DeadlockError"), ex:submit(math.abs, -1):result(30))
+        ex:shutdown { cancel_futures = true }
+      ]]):gsub("WAITS", waits)))
+      assert.are.equal("false\ttrue\t1\n", result.out)
+    end)
+  end
 
   it("end or fail with DeadlockError when two full pools submit to each other #slow", function()
     helper.limit(60)

@@ -8,9 +8,13 @@ local many = {
   ALL_COMPLETED = "ALL_COMPLETED",
 }
 
--- The futures of a list, of a table keyed by futures, or of an iterator, as a list; without
--- duplicates unless `all`.
+-- The futures of a list, of a table keyed by futures, or of an iterator, as a list of our own;
+-- without duplicates unless `all`.
 local function collect(futures, name, all)
+  local copy = type(futures) == "table" and core.copy_futures(futures)
+  if copy and #copy > 0 then
+    return copy
+  end
   local list, known = {}, {}
   local function add(future, where)
     if not core.is_future(future) then
@@ -51,14 +55,6 @@ local function time_left(deadline)
   return deadline and math.max(0, deadline - core.now())
 end
 
-local function wait_for(list)
-  local waiter = core.waiter()
-  for i = 1, #list do
-    waiter:add(list[i])
-  end
-  return waiter
-end
-
 --- Iterates over futures in the order in which they are completed; those that were completed
 -- before come first, in the order of their ends. Duplicates come once. A cancelled future is
 -- completed.
@@ -69,12 +65,13 @@ end
 function many.as_completed(futures, timeout)
   local deadline = check_timeout(timeout, "as_completed")
   local list = collect(futures, "as_completed")
-  local waiter <const> = wait_for(list)
-  local left = #list
+  local count = #list
+  local waiter <const> = core.waiter(list)
+  local left = count
   local function next_completed()
     local future = waiter:next(time_left(deadline))
     if future == false then
-      error(core.error("TimeoutError", ("%d (of %d) futures unfinished"):format(left, #list)))
+      error(core.error("TimeoutError", ("%d (of %d) futures unfinished"):format(left, count)))
     elseif future then
       left = left - 1
     end
@@ -85,16 +82,6 @@ end
 
 local function ended_badly(future)
   return future:state() == "failed"
-end
-
--- Splits the list by whether the futures are done.
-local function split(list)
-  local done, not_done = {}, {}
-  for i = 1, #list do
-    local into = list[i]:done() and done or not_done
-    into[#into + 1] = list[i]
-  end
-  return done, not_done
 end
 
 local wait_options = {
@@ -115,12 +102,17 @@ local function is_enough(done, not_done, return_when)
   return false
 end
 
--- Waits for one future after the other until that is enough, or the deadline passes.
+-- Waits until that is enough, or the deadline passes. Takes the list.
 local function wait_until_enough(list, return_when, deadline)
-  local waiter <close> = wait_for(list)
-  for _ = 1, #list do
+  if return_when == many.ALL_COMPLETED then
+    core.wait_all(list, time_left(deadline))
+    return
+  end
+  local count <const> = #list
+  local waiter <close> = core.waiter(list)
+  for _ = 1, count do
     local future = waiter:next(time_left(deadline))
-    if not future or is_enough({ future }, list, return_when) then
+    if not future or return_when == many.FIRST_COMPLETED or ended_badly(future) then
       break
     end
   end
@@ -141,12 +133,12 @@ function many.wait(futures, given)
   local deadline = wish.timeout and core.now() + wish.timeout
   local list = collect(futures, "wait")
   core.poll()
-  local done, not_done = split(list)
+  local done, not_done = core.split_futures(list)
   if is_enough(done, not_done, wish.return_when) then
     return done, not_done
   end
   wait_until_enough(not_done, wish.return_when, deadline)
-  return split(list)
+  return core.split_futures(list)
 end
 
 --- A future of the first results of all futures, as a list with `n`.

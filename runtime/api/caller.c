@@ -277,7 +277,7 @@ int lpool_future_on_done(lua_State *L, lpool_future *future)
         lua_rawseti(L, -2, 1);
         lua_pushvalue(L, -1);
         lua_rawsetp(L, -3, task);
-        if (lp_mailbox_expect(&caller->mailbox, task) != LP_OK) {
+        if (lp_mailbox_expect(&caller->mailbox, task, 0) != LP_OK) {
             lua_pushnil(L);
             lua_rawsetp(L, -3, task);
             luaL_error(L, "not enough memory");
@@ -417,7 +417,7 @@ int lpool_dispatch(lua_State *L)
         return LP_OK;
     lp_task *task;
     caller->dispatching = true;
-    while ((task = lp_mailbox_take(&caller->mailbox)) != NULL) {
+    while ((task = lp_mailbox_take(&caller->mailbox, NULL)) != NULL) {
         run_callbacks(L, caller, task);
         lp_task_release(task);
     }

@@ -23,18 +23,14 @@ static lpool_waiter **push_box(lua_State *L)
     return box;
 }
 
-static bool find(lpool_future *const *futures, size_t count,
-                 const lpool_future *wanted, size_t *which)
+/* The first that has ended; count: none has. */
+static size_t find_ended(lpool_future *const *futures, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (wanted
-                ? futures[i] == wanted
-                : lp_phase_is_done(lp_task_state(lp_task_inner(futures[i])))) {
-            *which = i;
-            return true;
-        }
-    }
-    return false;
+    size_t i = 0;
+    while (i < count &&
+           !lp_phase_is_done(lp_task_state(lp_task_inner(futures[i]))))
+        i++;
+    return i;
 }
 
 static bool have_null(lpool_future *const *futures, size_t count)
@@ -50,14 +46,15 @@ int lpool_wait_any(lua_State *L, lpool_future *const *futures, size_t count,
     int status = lpool_dispatch(L);
     if (status != LP_OK) return status;
     if (!which || count == 0 || have_null(futures, count)) return LP_INVALID;
-    if (find(futures, count, NULL, which)) return LP_OK;
+    *which = find_ended(futures, count);
+    if (*which < count) return LP_OK;
     lpool_waiter **box = push_box(L);
     lpool_future *ended = NULL;
     status = lpool_waiter_open(L, box);
     for (size_t i = 0; i < count && status == LP_OK; i++)
-        status = lpool_waiter_add(*box, futures[i]);
-    if (status == LP_OK) status = lpool_waiter_next(L, *box, timeout, &ended);
-    if (status == LP_OK) (void)find(futures, count, ended, which);
+        status = lpool_waiter_add(*box, futures[i], i);
+    if (status == LP_OK)
+        status = lpool_waiter_next(L, *box, timeout, &ended, which);
     lpool_waiter_close(*box);
     *box = NULL;
     lua_pop(L, 1);

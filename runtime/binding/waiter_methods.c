@@ -1,10 +1,12 @@
 /*
  * waiter_methods.c - what lpool.as_completed and lpool.wait are made of.
  *
- * A waiter's user value is a table: the address of a future -> its userdata,
- * so that those come back that were added.
+ * A waiter's user value is the list of its futures, whose tags are their
+ * places in it.
  */
 #include "binding/binding.h"
+
+#include <limits.h>
 
 #define WAITER_TYPE "lpool.waiter"
 
@@ -13,24 +15,6 @@ static lpool_waiter *check_waiter(lua_State *L, int index)
     lpool_waiter **box = luaL_checkudata(L, index, WAITER_TYPE);
     if (!*box) luaL_argerror(L, index, "the waiter is closed");
     return *box;
-}
-
-/* waiter:add(future): whether it is new to the waiter. */
-static int waiter_add(lua_State *L)
-{
-    lpool_waiter *waiter = check_waiter(L, 1);
-    lpool_future *future = lp_check_future(L, 2);
-    lua_getiuservalue(L, 1, 1);
-    bool known = lua_rawgetp(L, -1, future) != LUA_TNIL;
-    lua_pop(L, 1);
-    if (!known) {
-        lua_pushvalue(L, 2);
-        lua_rawsetp(L, -2, future);
-        int status = lpool_waiter_add(waiter, future);
-        if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
-    }
-    lua_pushboolean(L, !known);
-    return 1;
 }
 
 /*
@@ -42,7 +26,8 @@ static int waiter_next(lua_State *L)
     lpool_waiter *waiter = check_waiter(L, 1);
     int64_t timeout = lp_check_timeout(L, 2);
     lpool_future *future;
-    int status = lpool_waiter_next(L, waiter, timeout, &future);
+    size_t place;
+    int status = lpool_waiter_next(L, waiter, timeout, &future, &place);
     if (status == LPOOL_EINVALID) {
         lua_pushnil(L);
     } else if (status == LPOOL_ETIMEOUT) {
@@ -51,9 +36,9 @@ static int waiter_next(lua_State *L)
         return lp_raise_status(L, status, NULL);
     } else {
         lua_getiuservalue(L, 1, 1);
-        lua_rawgetp(L, -1, future);
-        lua_pushnil(L);
-        lua_rawsetp(L, -3, future);
+        lua_rawgeti(L, -1, (lua_Integer)place);
+        lua_pushboolean(L, 0); /* the collector may have it */
+        lua_rawseti(L, -3, (lua_Integer)place);
     }
     return 1;
 }
@@ -66,17 +51,125 @@ static int waiter_close(lua_State *L)
     return 0;
 }
 
-/* core.waiter() */
+/*
+ * core.waiter(list): for the futures of a list without duplicates, which it
+ * takes.
+ */
 static int new_waiter(lua_State *L)
 {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
     lpool_waiter **box = lua_newuserdatauv(L, sizeof(lpool_waiter *), 1);
     *box = NULL;
     luaL_setmetatable(L, WAITER_TYPE);
-    lua_newtable(L);
+    lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
     int status = lpool_waiter_open(L, box);
+    size_t count = (size_t)lua_rawlen(L, 1);
+    for (size_t i = 1; i <= count && status == LPOOL_OK; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i);
+        status = lpool_waiter_add(*box, lp_check_future(L, -1), i);
+        lua_pop(L, 1);
+    }
     if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
     return 1;
+}
+
+/* The future at the top of the stack, or NULL; the metatable is upvalue 1. */
+static lpool_future *test_future(lua_State *L)
+{
+    lpool_future **box = lua_touserdata(L, -1);
+    if (!box || !lua_getmetatable(L, -1)) return NULL;
+    bool same = lua_rawequal(L, -1, lua_upvalueindex(1));
+    lua_pop(L, 1);
+    return same ? *box : NULL;
+}
+
+/*
+ * core.copy_futures(list): a copy of a list of futures, each of which was
+ * submitted after the one before it, so that none is there twice; nil if it
+ * is not that, which is for others to look at.
+ */
+static int copy_futures(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    size_t count = (size_t)lua_rawlen(L, 1);
+    if (count > INT_MAX || luaL_getmetafield(L, 1, "__len") != LUA_TNIL ||
+        luaL_getmetafield(L, 1, "__index") != LUA_TNIL)
+        return 0;
+    lua_createtable(L, (int)count, 0);
+    uint64_t last = 0;
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i);
+        const lpool_future *future = test_future(L);
+        uint64_t number = future ? lpool_future_number(future) : 0;
+        if (number <= last) return 0;
+        last = number;
+        lua_rawseti(L, 2, (lua_Integer)i);
+    }
+    return 1;
+}
+
+/* Whether the future in place of a list is done; leaves it on top. */
+static bool get_done(lua_State *L, lua_Integer place)
+{
+    lua_rawgeti(L, 1, place);
+    return lpool_future_state(lp_check_future(L, -1)) >= LPOOL_FINISHED;
+}
+
+/*
+ * core.split_futures(list): two lists, of those that are done, in the same
+ * order, and of the others. If all are done, the first is the list itself.
+ */
+static int split_futures(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, 1), done = 0, others = 0;
+    while (done < count && get_done(L, done + 1)) {
+        lua_pop(L, 1);
+        done++;
+    }
+    if (done == count) {
+        lua_newtable(L);
+        return 2;
+    }
+    lua_settop(L, 1);
+    lua_createtable(L, (int)done, 0);
+    lua_newtable(L);
+    for (lua_Integer i = 1; i <= done; i++) {
+        lua_rawgeti(L, 1, i);
+        lua_rawseti(L, 2, i);
+    }
+    lua_rawgeti(L, 1, done + 1);
+    lua_rawseti(L, 3, ++others);
+    for (lua_Integer i = done + others + 1; i <= count; i++) {
+        if (get_done(L, i)) {
+            lua_rawseti(L, 2, ++done);
+        } else {
+            lua_rawseti(L, 3, ++others);
+        }
+    }
+    return 2;
+}
+
+/* core.wait_all(list[, timeout]): until all are done, or the timeout passes. */
+static int wait_all(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int64_t timeout = lp_check_timeout(L, 2);
+    size_t count = (size_t)lua_rawlen(L, 1);
+    lpool_future **futures =
+        lua_newuserdatauv(L, (count + 1) * sizeof(*futures), 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        futures[i] = lp_check_future(L, -1); /* anchored by the list */
+        lua_pop(L, 1);
+    }
+    int status = lpool_wait_all(L, futures, count, timeout);
+    if (status == LPOOL_OK || status == LPOOL_ETIMEOUT) return 0;
+    return lp_raise_status(L, status, NULL);
 }
 
 static const luaL_Reg metamethods[] = {
@@ -86,7 +179,6 @@ static const luaL_Reg metamethods[] = {
 };
 
 static const luaL_Reg methods[] = {
-    {"add", waiter_add},
     {"next", waiter_next},
     {"close", waiter_close},
     {NULL, NULL},
@@ -100,4 +192,11 @@ void lp_open_waiters(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, new_waiter);
     lua_setfield(L, -2, "waiter");
+    luaL_getmetatable(L, LPOOL_FUTURE_TYPE);
+    lua_pushcclosure(L, copy_futures, 1);
+    lua_setfield(L, -2, "copy_futures");
+    lua_pushcfunction(L, split_futures);
+    lua_setfield(L, -2, "split_futures");
+    lua_pushcfunction(L, wait_all);
+    lua_setfield(L, -2, "wait_all");
 }

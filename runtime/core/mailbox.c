@@ -52,7 +52,7 @@ static void arrive_locked(lp_mail *mail)
     atomic_fetch_add(&mail->mailbox->arrivals, 1);
 }
 
-int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task)
+int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task, size_t tag)
 {
     lp_mail *mail = lp_alloc(mailbox->host->allocator, sizeof(*mail));
     if (!mail) return LP_NOMEM;
@@ -60,6 +60,7 @@ int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task)
     lp_list_init(&mail->in_mailbox);
     mail->mailbox = mailbox;
     mail->task = task;
+    mail->tag = tag;
     lp_task_retain(task);
     mailbox->count++;
     atomic_fetch_add(&mailbox->host->mails, 1);
@@ -79,13 +80,14 @@ int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task)
     return LP_OK;
 }
 
-lp_task *lp_mailbox_take(lp_mailbox *mailbox)
+lp_task *lp_mailbox_take(lp_mailbox *mailbox, size_t *tag)
 {
     if (!lp_mailbox_has_mail(mailbox)) return NULL;
     lp_mail *mail = detach(mailbox, &mailbox->arrived);
     if (!mail) return NULL;
     mailbox->count--;
     lp_task *task = mail->task;
+    if (tag) *tag = mail->tag;
     lp_free(mail);
     return task;
 }

@@ -18,6 +18,7 @@ typedef struct lp_mail {
     lp_list in_mailbox;
     struct lp_mailbox *mailbox;
     lp_task *task; /* retained */
+    size_t tag;    /* of whoever expects it */
 } lp_mail;
 
 typedef struct lp_mailbox {
@@ -36,10 +37,13 @@ void lp_mailbox_clear(lp_mailbox *mailbox);
 /*
  * Expect the end of task (at once if it has ended). 0 or LP_NOMEM.
  */
-int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task);
+int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task, size_t tag);
 
-/* The next task that has ended, its reference given; NULL if none is here. */
-lp_task *lp_mailbox_take(lp_mailbox *mailbox);
+/*
+ * The next task that has ended, its reference given; NULL if none is here.
+ * tag may be NULL.
+ */
+lp_task *lp_mailbox_take(lp_mailbox *mailbox, size_t *tag);
 
 /* Whether take would find something; any thread. */
 static inline bool lp_mailbox_has_mail(lp_mailbox *mailbox)

@@ -607,17 +607,22 @@ LPOOL_API int lpool_wait_all(lua_State *L, lpool_future *const *futures,
 LPOOL_API int lpool_waiter_open(lua_State *L, lpool_waiter **waiter);
 LPOOL_API void lpool_waiter_close(lpool_waiter *waiter);
 
-/* Wait for this one too. Shares the future. 0 or LPOOL_ENOMEM. */
-LPOOL_API int lpool_waiter_add(lpool_waiter *waiter, lpool_future *future);
+/*
+ * Wait for this one too. Shares the future. tag is the caller's own, and
+ * comes back with the future. 0 or LPOOL_ENOMEM.
+ */
+LPOOL_API int lpool_waiter_add(lpool_waiter *waiter, lpool_future *future,
+                               size_t tag);
 
 /*
  * The next one to have ended: those that had ended when they were added
  * first, in the order of their ends. The future is borrowed, and valid while
- * the caller has a reference of his own. LPOOL_EINVALID when none is left;
- * else as lpool_future_wait. [-0, +0, e]
+ * the caller has a reference of his own; tag may be NULL. LPOOL_EINVALID when
+ * none is left; else as lpool_future_wait. [-0, +0, e]
  */
 LPOOL_API int lpool_waiter_next(lua_State *L, lpool_waiter *waiter,
-                                int64_t timeout, lpool_future **future);
+                                int64_t timeout, lpool_future **future,
+                                size_t *tag);
 
 /* ---- maps ---- */
 

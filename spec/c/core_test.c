@@ -541,7 +541,7 @@ static void test_mailbox_gets_each_task_once(void)
     enum { COUNT = 3000 };
     for (int i = 0; i < COUNT; i++) {
         lp_task *task = submit(executor, 1, 1);
-        CHECK(lp_mailbox_expect(&mailbox, task) == LP_OK);
+        CHECK(lp_mailbox_expect(&mailbox, task, 0) == LP_OK);
         if (i % 5 == 0) (void)lp_task_cancel(task);
         lp_task_release(task);
     }
@@ -549,7 +549,7 @@ static void test_mailbox_gets_each_task_once(void)
     while (arrived < COUNT) {
         uint32_t heard = lp_bell_listen(host.bell);
         lp_host_collect(&host, NULL, NULL);
-        lp_task *task = lp_mailbox_take(&mailbox);
+        lp_task *task = lp_mailbox_take(&mailbox, NULL);
         if (task) {
             CHECK(lp_phase_is_done(lp_task_state(task)));
             lp_task_release(task);

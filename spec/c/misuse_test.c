@@ -141,12 +141,12 @@ static void test_null_for_futures(void)
     CHECK(lpool_wait_any(L, &none, 1, 0, &which) == LPOOL_EINVALID);
     CHECK(lpool_wait_all(L, &none, 1, 0) == LPOOL_EINVALID);
     CHECK(lpool_waiter_open(L, NULL) == LPOOL_EINVALID);
-    CHECK(lpool_waiter_add(NULL, NULL) == LPOOL_EINVALID);
-    CHECK(lpool_waiter_next(L, NULL, 0, &none) == LPOOL_EINVALID);
+    CHECK(lpool_waiter_add(NULL, NULL, 0) == LPOOL_EINVALID);
+    CHECK(lpool_waiter_next(L, NULL, 0, &none, NULL) == LPOOL_EINVALID);
     CHECK(lpool_waiter_open(L, &waiter) == LPOOL_OK);
-    CHECK(lpool_waiter_add(waiter, NULL) == LPOOL_EINVALID);
-    CHECK(lpool_waiter_next(L, waiter, 0, NULL) == LPOOL_EINVALID);
-    CHECK(lpool_waiter_next(L, waiter, 0, &none) == LPOOL_EINVALID);
+    CHECK(lpool_waiter_add(waiter, NULL, 0) == LPOOL_EINVALID);
+    CHECK(lpool_waiter_next(L, waiter, 0, NULL, NULL) == LPOOL_EINVALID);
+    CHECK(lpool_waiter_next(L, waiter, 0, &none, NULL) == LPOOL_EINVALID);
     lpool_waiter_close(waiter);
     lpool_waiter_close(NULL);
 }
@@ -202,7 +202,7 @@ static void test_other_hosts(void)
     CHECK(lpool_executor_join(guest, executor, 0) == LPOOL_EINVALID);
     lpool_waiter *waiter;
     CHECK(lpool_waiter_open(guest, &waiter) == LPOOL_OK);
-    CHECK(lpool_waiter_add(waiter, future) == LPOOL_EINVALID);
+    CHECK(lpool_waiter_add(waiter, future, 0) == LPOOL_EINVALID);
     lpool_waiter_close(waiter);
     lpool_future_release(future);
     future = submit(L, executor, "while true do end");

@@ -100,6 +100,29 @@ static void check_waiting(lpool_executor *executor)
     lpool_future_release(futures[0]);
 }
 
+/* One has ended when it is added, and one has not: their tags come back. */
+static void check_tags(lpool_executor *executor)
+{
+    lpool_future *ended = submit(L, executor, "return 1"), *next;
+    lpool_future *running = submit(L, executor, endless);
+    lpool_waiter *waiter;
+    size_t tag = 0;
+    CHECK(lpool_future_wait(L, ended, -1) == LPOOL_OK);
+    CHECK(lpool_waiter_open(L, &waiter) == LPOOL_OK);
+    CHECK(lpool_waiter_add(waiter, running, 7) == LPOOL_OK);
+    CHECK(lpool_waiter_add(waiter, ended, 8) == LPOOL_OK);
+    CHECK(lpool_waiter_next(L, waiter, -1, &next, &tag) == LPOOL_OK);
+    CHECK(next == ended && tag == 8);
+    CHECK(lpool_waiter_next(L, waiter, 0, &next, &tag) == LPOOL_ETIMEOUT);
+    CHECK(lpool_future_interrupt(running));
+    CHECK(lpool_waiter_next(L, waiter, -1, &next, &tag) == LPOOL_OK);
+    CHECK(next == running && tag == 7);
+    CHECK(lpool_waiter_next(L, waiter, -1, &next, NULL) == LPOOL_EINVALID);
+    lpool_waiter_close(waiter);
+    lpool_future_release(ended);
+    lpool_future_release(running);
+}
+
 static int count_call(lua_State *state)
 {
     ++*(int *)lua_touserdata(state, 1);
@@ -158,7 +181,7 @@ static void check_closing_early(lpool_executor *executor)
     CHECK(lpool_map_open(brief, executor, &how, &map) == LPOOL_OK);
     CHECK(lpool_map_add_range(map, 1, 1, 1000) == LPOOL_OK);
     CHECK(lpool_waiter_open(brief, &waiter) == LPOOL_OK);
-    CHECK(lpool_waiter_add(waiter, future) == LPOOL_OK);
+    CHECK(lpool_waiter_add(waiter, future, 0) == LPOOL_OK);
     CHECK(lpool_fd(brief, &fd) == LPOOL_OK);
     lua_pushlightuserdata(brief, &calls);
     lua_pushcfunction(brief, count_call);
@@ -234,7 +257,10 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         lpool_executor *executor = open_executor(kinds[i]);
         check_submitting(executor);
-        if (kinds[i] != LPOOL_SERIAL) check_waiting(executor);
+        if (kinds[i] != LPOOL_SERIAL) {
+            check_waiting(executor);
+            check_tags(executor);
+        }
         check_polling(executor);
         check_coroutines(executor);
         check_closing_early(executor);

@@ -80,20 +80,37 @@ return function(kind)
   end)
 
   it("yields those already done in the order in which they finished", function()
-    local futures = {}
-    for i = 1, 20 do
-      futures[i] = lpool.Future()
+    for _, count in ipairs { 1, 2, 20, 64, 65, 5000 } do
+      local futures = {}
+      for i = 1, count do
+        futures[i] = lpool.Future()
+      end
+      local order = {}
+      for i = 1, count do
+        local f = futures[(i * 7) % count + 1] -- no multiple of 7
+        f:set_result(i)
+        order[i] = f
+      end
+      local seen = collect(futures)
+      assert.are.equal(count, #seen)
+      for i = 1, count do
+        assert.is_true(order[i] == seen[i])
+      end
     end
-    local order = {}
-    for i = 1, 20 do
-      local f = futures[(i * 7) % 20 + 1]
-      f:set_result(i)
-      order[i] = f
-    end
-    local seen = collect(futures)
-    for i = 1, 20 do
-      assert.is_true(order[i] == seen[i])
-    end
+  end)
+
+  it("takes a list with metamethods, and leaves it as it is", function()
+    local ex <close> = make()
+    local f, g = ex:submit(echo, 1), ex:submit(echo, 2)
+    local list = setmetatable({}, {
+      __len = function() return 2 end,
+      __index = function(_, i) return i == 1 and g or f end,
+    })
+    assert.are.equal(2, #collect(list))
+    assert.are.equal(0, rawlen(list))
+    local plain = { f, g }
+    collect(plain)
+    assert.are.same({ f, g }, plain)
   end)
 
   it("yields failed futures like the others", function()

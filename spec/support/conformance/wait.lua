@@ -151,6 +151,21 @@ return function(kind)
     assert.are.same({ held, f }, not_done)
   end)
 
+  it("gives both lists in the given order, without duplicates", function()
+    local ex <close> = make { max_workers = 2 }
+    local gate <close> = helper.gate.new()
+    local held, f = ex:submit(helper.gate.hold, gate.path), ex:submit(echo)
+    local g = ex:submit(echo)
+    local waits = ex:submit(helper.gate.hold, gate.path)
+    f:result()
+    g:result()
+    local list = { g, held, f, waits, held, g }
+    local done, not_done = lpool.wait(list, { timeout = 0 })
+    assert.are.same({ g, f }, done)
+    assert.are.same({ held, waits }, not_done)
+    assert.are.same({ g, held, f, waits, held, g }, list)
+  end)
+
   it("never raises when the time is up", function()
     local ex <close> = make { max_workers = 2 }
     local gate <close> = helper.gate.new()
