@@ -110,7 +110,6 @@ int lpool_close(lpool *pool)
     if (stuck) return LP_OK;
     /* References are left if finalizers made objects while a state closed. */
     lp_host_free_executors(host);
-    lp_lock_clear(&pool->lock);
     lp_host_clear(host);
     lp_nursery_free(pool->nursery);
     lp_free(pool->helper);

@@ -74,7 +74,6 @@ void lp_library_free(lp_library *library)
     lp_free(library->entries);
     lp_free(library->index);
     lp_free(library->names);
-    lp_lock_clear(&library->lock);
     lp_free(library);
 }
 

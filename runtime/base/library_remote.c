@@ -91,7 +91,6 @@ void lp_library_remote_free(lp_library_remote *remote)
     if (!remote) return;
     lp_library_file_clear(&remote->file);
     lp_free(remote->known);
-    lp_lock_clear(&remote->lock);
     lp_free(remote);
 }
 

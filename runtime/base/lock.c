@@ -1,4 +1,4 @@
-/* lock.c - pthread mutexes with a rank check, and Linux futexes. */
+/* lock.c - Linux futexes, and locks of them that check their rank. */
 #include "base/lock.h"
 
 #include "base/clock.h"
@@ -16,49 +16,34 @@
 /* A bit for each rank that this thread holds. */
 static _Thread_local unsigned held;
 
-static void note_enter(const lp_lock *lock)
+void lp_lock_note_enter(const lp_lock *lock)
 {
     assert(held < (1u << lock->rank) && "locks are taken in rising rank");
     held |= 1u << lock->rank;
 }
 
-static void note_leave(const lp_lock *lock)
+void lp_lock_note_leave(const lp_lock *lock)
 {
     held &= ~(1u << lock->rank);
 }
-#else
-static void note_enter(const lp_lock *lock)
-{
-    (void)lock;
-}
-
-static void note_leave(const lp_lock *lock)
-{
-    (void)lock;
-}
 #endif
 
-void lp_lock_init(lp_lock *lock, lp_rank rank)
+void lp_lock_wait(lp_lock *lock)
 {
-    pthread_mutex_init(&lock->mutex, NULL);
-    lock->rank = rank;
+    int error = errno;
+    /* Whoever gets it this way leaves it as awaited: others may wait too. */
+    while (atomic_exchange_explicit(&lock->word, LP_LOCK_AWAITED,
+                                    memory_order_acquire) != LP_LOCK_FREE)
+        (void)lp_park(&lock->word, LP_LOCK_AWAITED, LP_NEVER);
+    errno = error;
 }
 
-void lp_lock_clear(lp_lock *lock)
+void lp_lock_wake(lp_lock *lock)
 {
-    pthread_mutex_destroy(&lock->mutex);
-}
-
-void lp_lock_enter(lp_lock *lock) LP_UNCHECKED
-{
-    note_enter(lock);
-    pthread_mutex_lock(&lock->mutex);
-}
-
-void lp_lock_leave(lp_lock *lock) LP_UNCHECKED
-{
-    pthread_mutex_unlock(&lock->mutex);
-    note_leave(lock);
+    int error = errno;
+    /* The lock may be gone by now: then nobody is parked there. */
+    lp_unpark_one(&lock->word);
+    errno = error;
 }
 
 int lp_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)

@@ -1,14 +1,15 @@
 /*
- * lock.h - mutexes that know their rank, and parking on a word.
+ * lock.h - locks that know their rank, and parking on a word.
  *
  * Locks are taken in increasing rank. Debug builds check it on every entry;
  * clang checks at compile time that every path releases. A thread that has
- * to wait parks on an atomic word, and whoever changes the word wakes it.
+ * to wait parks on an atomic word, and whoever changes the word wakes it. A
+ * lock is such a word, so that to enter one that is free, and to leave one
+ * that nobody waits for, is one instruction each.
  */
 #ifndef LP_BASE_LOCK_H
 #define LP_BASE_LOCK_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,15 +38,49 @@ typedef enum lp_rank {
     LP_RANK_LINK,       /* questions of a child to its host */
 } lp_rank;
 
+/* What the word of a lock says. */
+enum { LP_LOCK_FREE, LP_LOCK_HELD, LP_LOCK_AWAITED };
+
 typedef struct LP_CAPABILITY lp_lock {
-    pthread_mutex_t mutex;
+    _Atomic uint32_t word;
     lp_rank rank;
 } lp_lock;
 
-void lp_lock_init(lp_lock *lock, lp_rank rank);
-void lp_lock_clear(lp_lock *lock);
-void lp_lock_enter(lp_lock *lock) LP_ACQUIRES(lock);
-void lp_lock_leave(lp_lock *lock) LP_RELEASES(lock);
+/* The parts of lp_lock_enter and lp_lock_leave for when others want it. */
+void lp_lock_wait(lp_lock *lock);
+void lp_lock_wake(lp_lock *lock);
+
+#ifdef LP_DEBUG
+void lp_lock_note_enter(const lp_lock *lock);
+void lp_lock_note_leave(const lp_lock *lock);
+#else
+#    define lp_lock_note_enter(lock) ((void)(lock))
+#    define lp_lock_note_leave(lock) ((void)(lock))
+#endif
+
+static inline void lp_lock_init(lp_lock *lock, lp_rank rank)
+{
+    atomic_init(&lock->word, LP_LOCK_FREE);
+    lock->rank = rank;
+}
+
+static inline void lp_lock_enter(lp_lock *lock) LP_ACQUIRES(lock) LP_UNCHECKED
+{
+    uint32_t free = LP_LOCK_FREE;
+    lp_lock_note_enter(lock);
+    if (!atomic_compare_exchange_strong_explicit(
+            &lock->word, &free, LP_LOCK_HELD, memory_order_acquire,
+            memory_order_relaxed))
+        lp_lock_wait(lock);
+}
+
+static inline void lp_lock_leave(lp_lock *lock) LP_RELEASES(lock) LP_UNCHECKED
+{
+    lp_lock_note_leave(lock); /* before it may be gone */
+    uint32_t before = atomic_exchange_explicit(&lock->word, LP_LOCK_FREE,
+                                               memory_order_release);
+    if (before == LP_LOCK_AWAITED) lp_lock_wake(lock);
+}
 
 /*
  * Sleep while *word is expected, until a monotonic time in nanoseconds

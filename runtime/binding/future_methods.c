@@ -252,7 +252,7 @@ static int future_gc(lua_State *L)
     if (!future) return 0;
     *box = NULL;
     if (lpool_future_state(future) == LPOOL_FAILED) lpool_report(L, future);
-    lpool_future_forget(L, future);
+    if (lpool_future_is_manual(future)) lpool_future_forget(L, future);
     lpool_future_release(future);
     return 0;
 }

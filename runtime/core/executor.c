@@ -157,7 +157,6 @@ void lp_executor_free(lp_executor *executor)
     lp_control_clear(&executor->control,
                      executor->is_shared ? &executor->files : NULL);
     lp_memory_files_clear(&executor->files);
-    lp_lock_clear(&executor->lock);
     lp_free(executor);
 }
 

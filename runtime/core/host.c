@@ -92,8 +92,6 @@ void lp_host_stop(lp_host *host)
 
 void lp_host_clear(lp_host *host)
 {
-    lp_lock_clear(&host->waiters);
-    lp_lock_clear(&host->lock);
     lp_library_free(host->library);
     lp_shm_clear(&host->bell_file);
 }

@@ -67,7 +67,6 @@ void lp_nursery_free(lp_nursery *nursery)
         lp_free(mother);
     }
     lp_zygote_free(nursery->own.zygote);
-    lp_lock_clear(&nursery->lock);
     lp_free(nursery);
 }
 

@@ -254,7 +254,6 @@ static void free_workers(void *self)
     lp_lock_leave(&workers->lock);
     join_threads(workers, false);
     lp_setup_clear(&workers->setup);
-    lp_lock_clear(&workers->lock);
     lp_free(workers);
 }
 

@@ -159,7 +159,6 @@ static void join(void *self)
 
 static void free_crew(void *self)
 {
-    lp_lock_clear(&((crew *)self)->lock);
     free(self);
 }
 
