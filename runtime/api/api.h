@@ -127,8 +127,8 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
 void lp_caller_interrupted(lua_State *L, lp_caller *caller);
 
 /* Where Lua code is calling from. [-0, +0, e] */
-void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
-                     uint32_t *line);
+void lp_caller_place(lua_State *L, lp_caller *caller, int level,
+                     const char **source, uint32_t *line);
 
 /*
  * Encode what is sent to an executor, as lp_encode. What the script has
@@ -152,6 +152,12 @@ lp_executor *lp_pool_manual(lpool *pool);
 typedef struct lp_outcome_source {
     lp_executor *executor;
     const lp_task *task; /* NULL: an item */
+    /* For errors that say why there is no result: */
+    uint64_t number;    /* of the item in its map, from 1; or of the task */
+    const char *label;  /* of the task or of the map; NULL: none */
+    const char *source; /* where it was submitted; NULL: unknown */
+    uint32_t line;
+    int64_t timeout; /* nanoseconds */
 } lp_outcome_source;
 int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
                     lp_phase phase, const uint8_t *bytes, size_t length,

@@ -226,13 +226,14 @@ void lp_caller_close_buffer(lua_State *L, lp_caller *caller, lp_buffer *buffer)
     lua_rawsetp(L, LUA_REGISTRYINDEX, buffer);
 }
 
-void lp_caller_place(lua_State *L, lp_caller *caller, const char **source,
-                     uint32_t *line)
+void lp_caller_place(lua_State *L, lp_caller *caller, int level,
+                     const char **source, uint32_t *line)
 {
     lua_Debug frame;
     *source = NULL;
     *line = 0;
-    if (!lua_getstack(L, 1, &frame) || !lua_getinfo(L, "Sl", &frame)) return;
+    if (!lua_getstack(L, level, &frame) || !lua_getinfo(L, "Sl", &frame))
+        return;
     if (frame.currentline <= 0) return; /* called by a C function, as pcall */
     if (!caller->source || strcmp(frame.short_src, caller->source) != 0) {
         uint32_t number;

@@ -120,12 +120,33 @@ static void add_lines(text *out, const char *lines, const char *indent)
     }
 }
 
-static void add_task(text *out, const lp_task_view *task)
+/* The items of a map that a worker has claimed. */
+static void add_items(text *out, const lp_worker_view *worker)
 {
-    add(out, "task #%u", (unsigned)task->serial);
+    unsigned long long first = worker->first_item;
+    unsigned long long last = first + worker->items - 1;
+    if (worker->items == 0) {
+        add(out, "items");
+    } else if (worker->items == 1) {
+        add(out, "item %llu", first);
+    } else {
+        add(out, "items %llu to %llu", first, last);
+    }
+    add(out, worker->task.label[0] ? " of map" : " of a map");
+}
+
+/* What a task or a map is called, and where it comes from. */
+static void add_origin(text *out, const lp_task_view *task)
+{
     if (task->label[0]) add(out, " '%s'", task->label);
     if (task->source)
         add(out, ", submitted at %s:%u", task->source, (unsigned)task->line);
+}
+
+static void add_task(text *out, const lp_task_view *task)
+{
+    add(out, "task #%u", (unsigned)task->serial);
+    add_origin(out, task);
 }
 
 static void add_doing(text *out, const lp_worker_view *worker)
@@ -139,7 +160,10 @@ static void add_doing(text *out, const lp_worker_view *worker)
         add(out, "idle for %.3f s", seconds);
         break;
     case LP_DOES_ITEMS:
-        add(out, "runs items of a map, for %.3f s", seconds);
+        add(out, "runs ");
+        add_items(out, worker);
+        add_origin(out, &worker->task);
+        add(out, ", for %.3f s", seconds);
         break;
     case LP_DOES_TASK:
         add(out, "runs ");

@@ -35,34 +35,47 @@ void lp_outcome_push_broken(lua_State *L, lp_executor *executor)
         why ? why : "not enough memory");
 }
 
-/* Push what people call a task: its label and where it was submitted. */
-static void push_task_name(lua_State *L, const lp_task *task)
+/* Say what the task is called. */
+static void name_task(lp_outcome_source *source)
 {
-    if (!task) {
-        lua_pushliteral(L, "an item of a map");
-        return;
-    }
-    if (lp_task_label(task)) {
-        lua_pushfstring(L, "task '%s'", lp_task_label(task));
+    const lp_task *task = source->task;
+    source->number = task->serial;
+    source->label = lp_task_label(task);
+    source->source = task->source;
+    source->line = task->line;
+    source->timeout = lp_task_timeout(task);
+}
+
+/* Push what people call it: its label, and where it was submitted. */
+static void push_name(lua_State *L, const lp_outcome_source *source)
+{
+    LUAI_UACINT number = (LUAI_UACINT)source->number;
+    if (source->task && source->label) {
+        lua_pushfstring(L, "task '%s'", source->label);
+    } else if (source->task) {
+        lua_pushfstring(L, "task #%I", number);
+    } else if (source->label) {
+        lua_pushfstring(L, "item %I of map '%s'", number, source->label);
     } else {
-        lua_pushfstring(L, "task #%d", (int)task->serial);
+        lua_pushfstring(L, "item %I of a map", number);
     }
-    if (task->source) {
-        lua_pushfstring(L, " (submitted at %s:%d)", task->source,
-                        (int)task->line);
+    if (source->source) {
+        lua_pushfstring(L, " (submitted at %s:%d)", source->source,
+                        (int)source->line);
         lua_concat(L, 2);
     }
 }
 
 /* Set the fields of the error on top that say which worker it was. */
-static void set_worker_fields(lua_State *L, const lp_task *task, int pid)
+static void set_worker_fields(lua_State *L, const lp_outcome_source *source,
+                              int pid)
 {
     if (pid != 0) {
         lua_pushinteger(L, pid);
         lua_setfield(L, -2, "pid");
     }
-    if (task && lp_task_label(task)) {
-        lua_pushstring(L, lp_task_label(task));
+    if (source->label) {
+        lua_pushstring(L, source->label);
         lua_setfield(L, -2, "label");
     }
 }
@@ -83,12 +96,12 @@ static void push_lost(lua_State *L, const lp_outcome_source *source,
     }
     lua_pushfstring(L, "the worker with pid %d %s while it ran ",
                     (int)reason->pid, how);
-    push_task_name(L, source->task);
+    push_name(L, source);
     lua_pushstring(L, hint);
     lua_concat(L, 3);
     lpool_push_error(L, "WorkerLostError", lua_tostring(L, -1));
     lua_remove(L, -2);
-    set_worker_fields(L, source->task, reason->pid);
+    set_worker_fields(L, source, reason->pid);
     if (name[0]) {
         lua_pushstring(L, name);
         lua_setfield(L, -2, "signal");
@@ -101,17 +114,13 @@ static void push_lost(lua_State *L, const lp_outcome_source *source,
 /* Push the error of a task that ran longer than it may. */
 static void push_timeout(lua_State *L, const lp_outcome_source *source)
 {
-    push_task_name(L, source->task);
-    if (source->task) {
-        double limit = (double)lp_task_timeout(source->task) / 1e9;
-        lua_pushfstring(L, " ran longer than its limit of %f seconds", limit);
-    } else {
-        lua_pushliteral(L, " ran longer than its limit");
-    }
+    push_name(L, source);
+    lua_pushfstring(L, " ran longer than its limit of %f seconds",
+                    (double)source->timeout / 1e9);
     lua_concat(L, 2);
     lpool_push_error(L, "TimeoutError", lua_tostring(L, -1));
     lua_remove(L, -2);
-    if (source->task) set_worker_fields(L, source->task, 0);
+    set_worker_fields(L, source, 0);
 }
 
 /* Push the error of a task that called os.exit. */
@@ -119,7 +128,7 @@ static void push_exit(lua_State *L, const lp_outcome_source *source, int code)
 {
     const lp_task *task = source->task;
     int pid = task ? lp_task_cell(task)->pid : 0;
-    push_task_name(L, task);
+    push_name(L, source);
     lua_pushfstring(L, " called os.exit(%d)", code);
     if (pid != 0) {
         lua_pushfstring(L, " in the worker with pid %d", pid);
@@ -129,7 +138,7 @@ static void push_exit(lua_State *L, const lp_outcome_source *source, int code)
     lua_concat(L, 3);
     lpool_push_error(L, "WorkerExitError", lua_tostring(L, -1));
     lua_remove(L, -2);
-    set_worker_fields(L, task, pid);
+    set_worker_fields(L, source, pid);
     lua_pushinteger(L, code);
     lua_setfield(L, -2, "code");
 }
@@ -281,7 +290,8 @@ int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
         lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
         return LP_FAILED;
     }
-    const lp_outcome_source source = {task->executor, task};
+    lp_outcome_source source = {.executor = task->executor, .task = task};
+    if (phase == LP_LOST) name_task(&source);
     return lp_outcome_push(L, &source, phase, bytes, length, count);
 }
 

@@ -173,6 +173,19 @@ static void count_taken(lpool_map *map, uint64_t item)
     if (map->ordered) map->next = item + 1;
 }
 
+/* What an item is called, if it has to be said. */
+static lp_outcome_source source_of(const lpool_map *map, uint64_t number)
+{
+    return (lp_outcome_source){
+        .executor = map->executor,
+        .number = number,
+        .label = map->label,
+        .source = map->source,
+        .line = map->line,
+        .timeout = map->timeout,
+    };
+}
+
 /* Push the results of the current piece's next item. */
 static int push_item(lua_State *L, lpool_map *map, uint64_t *number, int *count)
 {
@@ -203,7 +216,7 @@ static int push_item(lua_State *L, lpool_map *map, uint64_t *number, int *count)
         static const lp_phase phases[] = {LP_FINISHED, LP_RAISED, LP_LOST,
                                           LP_LOST};
         map->reading = true;
-        const lp_outcome_source source = {map->executor, NULL};
+        const lp_outcome_source source = source_of(map, *number);
         status = lp_outcome_push(L, &source, phases[header & 3], bytes, length,
                                  count);
         map->reading = false;
@@ -230,7 +243,7 @@ static int push_missing(lua_State *L, lpool_map *map, uint64_t *number)
         lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
     } else {
         int count;
-        const lp_outcome_source source = {map->executor, NULL};
+        const lp_outcome_source source = source_of(map, *number);
         lp_outcome_push(L, &source, LP_CANCELLED, NULL, 0, &count);
     }
     if (!map->ordered) map->next++; /* only counts them */
@@ -339,5 +352,6 @@ void lpool_map_free(lpool_map *map)
     lp_free(map->index);
     lp_free(map->groups);
     lp_free(map->waiting);
+    lp_free(map->label);
     lp_free(map);
 }

@@ -13,6 +13,24 @@
 
 #define HEADER 8u /* of an item that is a message: its length, times four */
 
+/* A map with nothing but a name. */
+static lpool_map *new_map(lp_caller *caller, const char *label)
+{
+    const lp_allocator *allocator = caller->pool->host.allocator;
+    lpool_map *map = lp_calloc(allocator, 1, sizeof(*map));
+    if (!map) return NULL;
+    map->allocator = allocator;
+    if (!label) return map;
+    size_t size = strlen(label) + 1;
+    map->label = lp_alloc(allocator, size);
+    if (map->label) {
+        memcpy(map->label, label, size);
+        return map;
+    }
+    lp_free(map);
+    return NULL;
+}
+
 int lpool_map_open(lua_State *L, lpool_executor *executor,
                    const lpool_map_config *config, lpool_map **out)
 {
@@ -29,11 +47,12 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
                               1, LP_ROLE_CALL, buffer, &info);
     lpool_map *map = NULL;
     if (status == LP_OK) {
-        map = lp_calloc(caller->pool->host.allocator, 1, sizeof(*map));
+        map = new_map(caller, config->options.label);
         status = map ? LP_OK : LP_NOMEM;
     }
     if (status == LP_OK) {
-        map->allocator = caller->pool->host.allocator;
+        lp_caller_place(L, caller, config->level > 0 ? (int)config->level : 1,
+                        &map->source, &map->line);
         lp_buffer_init(&map->items, map->allocator);
         map->executor = lp_executor_inner(executor);
         lp_executor_retain(map->executor);
@@ -107,7 +126,11 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
 {
     uint32_t number;
     if (make_group_room(map) != LP_OK) return LP_NOMEM;
-    int status = lp_executor_new_group(map->executor, &number);
+    const lp_group_about about = {.source = map->source,
+                                  .line = map->line,
+                                  .label = map->label,
+                                  .base = map->submitted};
+    int status = lp_executor_new_group(map->executor, &about, &number);
     if (status != LP_OK) return status;
     lp_load *load = lp_executor_load(map->executor, number);
     load->serial = map->serial;

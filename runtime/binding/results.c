@@ -285,7 +285,8 @@ static int results_gc(lua_State *L)
 static int new_results(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
-    lpool_map_config config = {.size = sizeof(config)};
+    /* Called by run_map of executor.lua, which user code has called. */
+    lpool_map_config config = {.size = sizeof(config), .level = 2};
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
     lua_getfield(L, 3, "ordered");

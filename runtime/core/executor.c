@@ -146,6 +146,7 @@ void lp_executor_free(lp_executor *executor)
     for (uint32_t i = 0; i < executor->accounts.count; i++) {
         lp_account *account = lp_table_at(&executor->accounts, i);
         lp_spans_clear(&account->spans);
+        lp_free((char *)account->about.label);
     }
     lp_free(executor->stopping);
     lp_free(executor->arena_of);

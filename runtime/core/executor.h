@@ -192,6 +192,14 @@ void lp_executor_unblock(lp_executor *executor, lp_blocked *blocked);
 /* 0 if open, else LP_CLOSED or LP_BROKEN. */
 int lp_executor_check(lp_executor *executor);
 
+/* What people want to know of a group. */
+typedef struct lp_group_about {
+    const char *source; /* where its map was begun; lives as the host does */
+    uint32_t line;
+    const char *label; /* of the map; copied; NULL if it has none */
+    uint64_t base;     /* how many items of the map come before its first */
+} lp_group_about;
+
 /* What a group holds in the host's arena; copied. */
 typedef struct lp_group_content {
     const uint64_t *index;
@@ -209,7 +217,8 @@ typedef struct lp_group_content {
  * LP_BROKEN, LP_CROWDED, LP_SYSTEM or LP_NOMEM; after a failure the owner only
  * has to drop it.
  */
-int lp_executor_new_group(lp_executor *executor, uint32_t *number);
+int lp_executor_new_group(lp_executor *executor, const lp_group_about *about,
+                          uint32_t *number);
 lp_load *lp_executor_load(lp_executor *executor, uint32_t number);
 lp_group *lp_executor_group(lp_executor *executor, uint32_t number);
 int lp_executor_fill_group(lp_executor *executor, uint32_t number,

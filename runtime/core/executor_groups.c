@@ -294,7 +294,10 @@ static void free_group_locked(lp_executor *executor, uint32_t number)
         executor->dropped = load->handles;
         load->handles = NULL;
     }
-    lp_spans_clear(&account_of(executor, number)->spans);
+    lp_account *account = account_of(executor, number);
+    lp_spans_clear(&account->spans);
+    lp_free((char *)account->about.label);
+    account->about = (lp_group_about){0};
     executor->free_groups[executor->free_group_count++] = number;
     executor->live_groups--;
 }
@@ -326,8 +329,21 @@ lp_handles *lp_executor_sweep(lp_executor *executor)
     return dropped;
 }
 
-int lp_executor_new_group(lp_executor *executor, uint32_t *number)
+const lp_account *lp_executor_account_of(lp_executor *executor, uint32_t number)
 {
+    if (number >= executor->accounts.count) return NULL;
+    return account_of(executor, number);
+}
+
+int lp_executor_new_group(lp_executor *executor, const lp_group_about *about,
+                          uint32_t *number)
+{
+    char *label = NULL;
+    if (about->label) {
+        label = lp_alloc(executor->host->allocator, strlen(about->label) + 1);
+        if (!label) return LP_NOMEM;
+        memcpy(label, about->label, strlen(about->label) + 1);
+    }
     lp_lock_enter(&executor->lock);
     int status = lp_executor_check_locked(executor);
     lp_handles *dropped = lp_executor_sweep_groups_locked(executor);
@@ -346,6 +362,8 @@ int lp_executor_new_group(lp_executor *executor, uint32_t *number)
         atomic_store(&load->count, 0);
         atomic_store(&account->accounted, 0);
         account->damaged = 0;
+        account->about = *about;
+        account->about.label = label;
         load->block = 0;
         load->handles = NULL;
         load->items_length = load->head_length = 0;
@@ -356,6 +374,7 @@ int lp_executor_new_group(lp_executor *executor, uint32_t *number)
     }
     lp_lock_leave(&executor->lock);
     lp_handles_drop(dropped);
+    if (status != LP_OK) lp_free(label);
     return status;
 }
 

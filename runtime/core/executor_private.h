@@ -14,6 +14,7 @@ typedef struct lp_account {
     uint32_t orphan;            /* the executor's list: number + 1 */
     uint32_t damaged;           /* its pieces make no sense */
     lp_spans spans;             /* which items; for processes */
+    lp_group_about about;       /* the label is owned */
 } lp_account;
 
 /* An arena of outcomes; outlives the workers who wrote it. */
@@ -94,6 +95,10 @@ struct lp_executor {
     uint32_t abandoned;    /* threads that are stuck, and replaced */
     uint32_t round;        /* of the supervisor's looks; the host's lock */
 };
+
+/* The account of a group's number that workers wrote; NULL: there is none. */
+const lp_account *lp_executor_account_of(lp_executor *executor,
+                                         uint32_t number);
 
 /* Cut the task off the last future: true if it is to be freed now. */
 bool lp_task_abandon(lp_task *task);

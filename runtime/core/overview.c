@@ -93,13 +93,34 @@ void lp_host_overview(lp_host *host, lp_overview *out)
     lp_host_each(host, add_overview, out);
 }
 
+static void view_label(const char *label, lp_task_view *view)
+{
+    snprintf(view->label, sizeof(view->label), "%s", label ? label : "");
+}
+
 static void view_task(const lp_task *task, lp_task_view *view)
 {
     view->serial = task->serial;
     view->source = task->source;
     view->line = task->line;
-    snprintf(view->label, sizeof(view->label), "%s",
-             lp_task_label(task) ? lp_task_label(task) : "");
+    view_label(lp_task_label(task), view);
+}
+
+/* Which items the worker runs, if it runs some. It writes them meanwhile. */
+static void view_items_locked(lp_executor *executor, const lp_record *record,
+                              lp_worker_view *view) LP_HOLDS(&executor->lock)
+{
+    uint32_t group = atomic_load(&record->piece_group);
+    uint32_t first = atomic_load(&record->piece_first);
+    uint32_t end = atomic_load(&record->piece_end);
+    const lp_account *account =
+        group > 0 ? lp_executor_account_of(executor, group - 1) : NULL;
+    if (view->doing != LP_DOES_ITEMS || !account) return;
+    view->task.source = account->about.source;
+    view->task.line = account->about.line;
+    view_label(account->about.label, &view->task);
+    view->first_item = account->about.base + first + 1;
+    view->items = end > first ? end - first : 0;
 }
 
 /* What the worker waits for, if it does. */
@@ -158,6 +179,7 @@ static void view_worker_locked(lp_executor *executor, lp_worker_view *view,
     if (since > 0 && now > since) view->age = now - since;
     const lp_task *task = running_task(executor, view->number);
     if (task) view_task(task, &view->task);
+    view_items_locked(executor, record, view);
     view_wait_locked(executor, view);
 }
 

@@ -44,9 +44,10 @@ typedef struct lp_worker_view {
     int32_t pid;    /* of its process; 0: the host's */
     int32_t thread; /* as the kernel numbers it; 0: unknown */
     lp_doing doing;
-    int64_t age; /* nanoseconds that it has been doing that */
-    lp_task_view task;
-    bool waits;         /* its task waits: */
+    int64_t age;                /* nanoseconds that it has been doing that */
+    lp_task_view task;          /* or map, which has no serial */
+    uint64_t first_item, items; /* of the map, from 1; which it has claimed */
+    bool waits;                 /* its task waits: */
     uint32_t waits_for; /* for the task of that number; 0: for something */
     bool asked;         /* for its stack */
     char *stack;        /* owned; NULL: it could not be had */

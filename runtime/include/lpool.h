@@ -630,7 +630,9 @@ typedef struct lpool_map_config {
     size_t size;    /* sizeof(lpool_map_config) */
     unsigned chunk; /* items a worker takes at a time; 0: by their cost */
     bool ordered;   /* results in the order of the items */
-    lpool_task_options options; /* of each item; the label is not kept */
+    unsigned level; /* on the stack, of the call that errors name; 0: 1, the
+                       function that called */
+    lpool_task_options options; /* of each item; the label is the map's */
 } lpool_map_config;
 
 /*

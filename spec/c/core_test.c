@@ -570,7 +570,8 @@ static uint32_t queue_range(lp_executor *executor, uint32_t count)
     uint32_t number = 0;
     const lp_group_content content = {.head = (const uint8_t *)"f",
                                       .head_length = 1};
-    CHECK(lp_executor_new_group(executor, &number) == LP_OK);
+    const lp_group_about about = {.source = "core_test.c"};
+    CHECK(lp_executor_new_group(executor, &about, &number) == LP_OK);
     lp_load *group = lp_executor_load(executor, number);
     group->form = LP_FORM_RANGE;
     group->first = 0;

@@ -125,7 +125,9 @@ describe("a map over items that kill their worker", function()
 
   it("says which, as errors in their places", function()
     local ex <close> = lpool.ProcessPoolExecutor(2)
-    local results = ex:map(function(i)
+    local here = debug.getinfo(1, "Sl")
+    local place = ("%s:%d"):format(here.short_src, here.currentline + 2)
+    local results = ex:with({ label = "five" }):map(function(i)
       if i == 3 then
         io.popen("kill -KILL $PPID"):close()
       end
@@ -135,6 +137,11 @@ describe("a map over items that kill their worker", function()
     for _ = 1, 5 do
       local ok, i = pcall(results)
       order[#order + 1] = ok and i or "lost"
+      if not ok then
+        local text = "was killed by SIGKILL while it ran item 3 of map 'five' (submitted at %s)"
+        helper.contains(text:format(place), tostring(i))
+        assert.are.same({ "five", "SIGKILL" }, { i.label, i.signal })
+      end
     end
     assert.are.same({ 1, 2, "lost", 4, 5 }, order)
     assert.is_nil(results())

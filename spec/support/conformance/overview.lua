@@ -288,13 +288,24 @@ return function(kind)
     gate:open()
   end)
 
-  it("says that items of a map run", function()
+  it("says which items of which map run", function()
     local ex <close> = make { max_workers = 1 }
     local gate <close> = helper.gate.new()
-    local results = ex:map(helper.gate.hold, { gate.path, gate.path })
+    local line = debug.getinfo(1, "l").currentline + 1
+    local results = ex:map(helper.gate.hold, { gate.path, gate.path }, { chunksize = 1 })
     gate:await(1)
-    assert.matches(": runs items of a map, for %d+%.%d+ s\n%s+stack traceback:\n", ex:dump())
+    local text = ex:dump()
+    helper.contains(("overview.lua:%d, for "):format(line), text)
+    assert.matches(": runs item 1 of a map, submitted at [^\n]*, for %d+%.%d+ s\n", text)
+    assert.matches(" s\n%s+stack traceback:\n", text)
     gate:open()
+    results:totable()
+    local second <close> = helper.gate.new()
+    local paths = { second.path, second.path, second.path }
+    results = ex:with({ label = "held" }):map(helper.gate.hold, paths, { chunksize = 2 })
+    second:await(1)
+    assert.matches(": runs items? 1[^\n]* of map 'held', submitted at ", ex:dump())
+    second:open()
     results:totable()
   end)
 

@@ -153,7 +153,7 @@ return function(kind)
 
   it("limits each item of a map, and no more than that", function()
     local ex <close> = make()
-    local results = ex:with({ timeout = 0.05 }):map(function(i)
+    local results = ex:with({ timeout = 0.05, label = "short" }):map(function(i)
       if i == 3 then
         lpool.sleep(1000)
       end
@@ -161,7 +161,10 @@ return function(kind)
     end, { 1, 2, 3, 4, 5, 6 })
     for i = 1, 6 do
       if i == 3 then
-        helper.raises("TimeoutError", results)
+        local err = helper.raises("TimeoutError", results)
+        assert.matches("^item 3 of map 'short' %(submitted at [^\n]*timeouts%.lua:%d+%) "
+          .. "ran longer than its limit of 0%.05 seconds$", tostring(err))
+        assert.are.equal("short", err.label)
       else
         local number, value = results()
         assert.are.same({ i, i }, { number, value })
