@@ -244,6 +244,40 @@ static void check_misuse(lpool_executor *executor)
     CHECK(lua_gettop(L) == top);
 }
 
+/* A state with memory of its own grows and shrinks, and submits. */
+static void check_newstate(void)
+{
+    static const char grows[] =
+        "for _ = 1, 3 do\n"
+        "  local list = {}\n"
+        "  for i = 1, 100000 do list[i] = { i, tostring(i) } end\n"
+        "  assert(list[77777][2] == '77777')\n"
+        "  list = nil\n"
+        "  collectgarbage()\n"
+        "end\n"
+        "return ('x'):rep(100):rep(1000):len()";
+    lua_State *own = lpool_newstate();
+    CHECK(own != NULL);
+    luaL_openlibs(own);
+    CHECK(!luaL_dostring(own, grows));
+    CHECK(lua_tointeger(own, -1) == 100000);
+    lua_settop(own, 0);
+    CHECK(luaL_dostring(own, "error 'no'"));
+    CHECK(lpool_attach(host, own) == LPOOL_OK);
+    lpool_executor *executor;
+    lpool_executor_config options;
+    lpool_executor_config_init(&options);
+    options.kind = LPOOL_THREADS;
+    CHECK(lpool_executor_open(own, &options, &executor) == LPOOL_OK);
+    CHECK(result(own, submit(own, executor, "return 12")) == 12);
+    lpool_executor_shutdown(executor, 0);
+    CHECK(lpool_executor_join(own, executor, -1) == LPOOL_OK);
+    lpool_executor_release(executor);
+    lpool_closestate(own);
+    lpool_closestate(luaL_newstate());
+    lpool_closestate(NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const lpool_kind kinds[] = {LPOOL_THREADS, LPOOL_SERIAL,
@@ -271,6 +305,7 @@ int main(int argc, char **argv)
         CHECK(lpool_submit(L, executor, 0, NULL, &future) == LPOOL_ECLOSED);
         lpool_executor_release(executor);
     }
+    check_newstate();
     lua_close(L);
     CHECK(lpool_close(host) == LPOOL_OK);
     CHECK(atomic_load(&released) == 2);
