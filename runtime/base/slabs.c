@@ -106,12 +106,11 @@ static void put(lp_slabs *slabs, void *memory, size_t class)
     slabs->free[class] = freed;
 }
 
-/* When to give back next. */
-static void set_limit(lp_slabs *slabs)
+/* Give back next when a quarter is used, and no more than most. */
+static void set_limit(lp_slabs *slabs, size_t most)
 {
-    size_t quarter = slabs->size / 4, half = slabs->used / 2;
-    slabs->give_below =
-        slabs->size < WORTH ? 0 : (quarter < half ? quarter : half);
+    size_t quarter = slabs->size < WORTH ? 0 : slabs->size / 4;
+    slabs->give_below = quarter < most ? quarter : most;
 }
 
 void lp_slabs_keep(lp_slabs *slabs)
@@ -143,7 +142,7 @@ static bool add_slab(lp_slabs *slabs)
     slabs->newest = slabs->at = begin;
     slabs->end = begin + size;
     slabs->size += size;
-    set_limit(slabs);
+    set_limit(slabs, SIZE_MAX);
     return true;
 }
 
@@ -192,7 +191,10 @@ void lp_slabs_give_back(lp_slabs *slabs)
             if (of) of->free += class_size(class);
         }
     }
-    for (size_t class = 0; class < CLASSES; class ++) {
+    size_t empty = 0;
+    for (size_t i = 0; i < slabs->count; i++)
+        empty += is_empty(slabs, &slabs->slabs[i]);
+    for (size_t class = 0; empty > 0 && class < CLASSES; class ++) {
         block **link = &slabs->free[class];
         while (*link) {
             const slab *of = slab_of(slabs, *link);
@@ -214,7 +216,8 @@ void lp_slabs_give_back(lp_slabs *slabs)
         }
     }
     slabs->count = kept;
-    set_limit(slabs);
+    /* What was not empty now will not be so soon. */
+    set_limit(slabs, slabs->used / 8);
 }
 
 /* To another class, or to malloc, or back from there. */
