@@ -74,28 +74,79 @@ describe("tasks that wait for tasks of their own executor", function()
     end, "the spare workers had ended")
   end)
 
-  for _, waits in ipairs { "f:result()", "lpool.wait { f }" } do
-    it("fail with DeadlockError past the limit of spare workers, by " .. waits, function()
+  -- Ways to have the result of chain(depth - 1), in a program's text.
+  local ways = {
+    ["result"] = "return ex:submit(chain, depth - 1):result()",
+    ["wait"] = [[local f = ex:submit(chain, depth - 1)
+      lpool.wait { f }
+      return f:result()]],
+    ["wait for the first"] = [[local f = ex:submit(chain, depth - 1)
+      lpool.wait({ f }, { return_when = lpool.FIRST_COMPLETED })
+      return f:result()]],
+    ["as_completed"] = [[for f in lpool.as_completed { ex:submit(chain, depth - 1) } do
+        return f:result()
+      end]],
+    ["a map"] = "for _, n in ex:map(chain, { depth - 1 }) do return n end",
+    ["a map without order"] =
+      "for _, n in ex:map(chain, { depth - 1 }, { ordered = false }) do return n end",
+  }
+  for name, way in pairs(ways) do
+    it("fail with DeadlockError past the limit of spare workers, by " .. name, function()
       -- In a program of its own: the tasks in the middle report what they raise.
       local result = helper.run((([[
         local lpool = require "lpool"
         local ex = lpool.ThreadPoolExecutor(1)
         local function chain(depth)
-          if depth > 0 then
-            local f = ex:submit(chain, depth - 1)
-            WAITS
-            f:result()
+          if depth == 0 then
+            return 1
           end
+          WAY
         end
+        print(ex:submit(chain, 100):result(30))
         local ok, err = pcall(function()
           return ex:submit(chain, 1000):result(60)
         end)
         print(ok, lpool.is(err, "DeadlockError"), ex:submit(math.abs, -1):result(30))
         ex:shutdown { cancel_futures = true }
-      ]]):gsub("WAITS", waits)))
-      assert.are.equal("false\ttrue\t1\n", result.out)
+      ]]):gsub("WAY", way)))
+      assert.are.equal("1\nfalse\ttrue\t1\n", result.out)
     end)
   end
+
+  it("end, whatever they wait by, in two pools that use each other", function()
+    -- Fewer at a time than there may be spare workers: so nothing may fail.
+    local function work(own, other, depth, seed)
+      if depth == 0 then
+        return 1
+      end
+      local sum, left, right = 0, (seed * 7 + 3) % 11, (seed * 5 + 1) % 13
+      if seed % 3 == 0 then
+        local lists = { { own, other, depth - 1, left }, { other, own, depth - 1, right } }
+        for _, n in other:starmap(work, lists, { ordered = seed % 2 == 0 }) do
+          sum = sum + n
+        end
+        return sum
+      end
+      local futures = {
+        own:submit(work, other, own, depth - 1, left),
+        other:submit(work, own, other, depth - 1, right),
+      }
+      if seed % 3 == 1 then
+        for f in lpool.as_completed(futures) do
+          sum = sum + f:result()
+        end
+      else
+        lpool.wait(futures, { return_when = lpool.FIRST_COMPLETED })
+        sum = futures[2]:result() + futures[1]:result()
+      end
+      return sum
+    end
+    local a <close> = lpool.ThreadPoolExecutor(2)
+    local b <close> = lpool.ThreadPoolExecutor(1)
+    for seed = 1, 12 do
+      assert.are.equal(32, a:submit(work, a, b, 5, seed):result(30))
+    end
+  end)
 
   it("end or fail with DeadlockError when two full pools submit to each other #slow", function()
     helper.limit(60)

@@ -85,28 +85,32 @@ int lp_caller_enter_for(lua_State *L, const lp_executor *executor,
 lp_caller *lp_caller_of(lua_State *L);
 
 /*
- * Wait until the deadline for ready(what), which somebody rings the host's
- * bell for, or for a mail in the caller's own mailbox. LP_OK means: look
- * again. Does not raise.
+ * What a wait is for: a task, room in an executor, any of several things
+ * (see lp_blocked), or something else.
  */
-int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
-                   void *what, int64_t deadline);
-
-/* The same, for room in an executor, or LP_DEADLOCK. */
-int lp_caller_await_room(lua_State *L, lp_caller *caller,
-                         lp_executor *executor);
-
-/* Free what nobody refers to any more, and report what went unnoticed. */
-void lp_caller_collect(lua_State *L, lp_caller *caller);
-
-/* For lp_caller_wait: what is an lp_mailbox, and it has mail. */
-bool lp_caller_has_mail(void *what);
-
-/* What a wait is for: a task, room in an executor, or something else. */
 typedef struct lp_awaited {
     const lp_task *task;
     lp_executor *room;
+    lp_outlook *outlook;
+    void *what;
 } lp_awaited;
+
+/*
+ * Wait until the deadline for ready(what), which somebody rings the host's
+ * bell for, or for a mail in the caller's own mailbox. LP_OK means: look
+ * again. LP_DEADLOCK: as lp_caller_park_for. Does not raise.
+ */
+int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                   void *what, const lp_awaited *awaited, int64_t deadline);
+
+/* The same, for room in an executor, or for mail in a mailbox. */
+int lp_caller_await_room(lua_State *L, lp_caller *caller,
+                         lp_executor *executor);
+int lp_caller_await_mail(lua_State *L, lp_caller *caller, lp_mailbox *mailbox,
+                         int64_t deadline);
+
+/* Free what nobody refers to any more, and report what went unnoticed. */
+void lp_caller_collect(lua_State *L, lp_caller *caller);
 
 /*
  * The same as lp_caller_park for whoever waits for tasks; NULL: for something

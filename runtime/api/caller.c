@@ -499,6 +499,9 @@ int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
     if (what && deadline == LP_NEVER) {
         blocked.task = what->task && !what->task->manual ? what->task : NULL;
         blocked.room = what->room;
+        /* A callback of the caller's may do anything. */
+        if (caller->mailbox.count == 0) blocked.outlook = what->outlook;
+        blocked.what = what->what;
     }
     int status = lp_executor_block(own, &blocked);
     if (status != LP_OK) return status;
@@ -507,14 +510,8 @@ int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
     return status;
 }
 
-bool lp_caller_has_mail(void *what)
-{
-    return lp_mailbox_has_mail(what);
-}
-
-/* The same, for something that lp_caller_park_for may know more about. */
-static int wait_for(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
-                    void *what, const lp_awaited *awaited, int64_t deadline)
+int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
+                   void *what, const lp_awaited *awaited, int64_t deadline)
 {
     lp_bell *bell = caller->pool->host.bell;
     uint32_t heard = lp_bell_listen(bell);
@@ -525,12 +522,6 @@ static int wait_for(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
     return lp_caller_park_for(caller, awaited, &bell->word, heard, deadline);
 }
 
-int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
-                   void *what, int64_t deadline)
-{
-    return wait_for(L, caller, ready, what, NULL, deadline);
-}
-
 static bool has_room(void *executor)
 {
     return lp_executor_ask_for_room(executor) != LP_FULL;
@@ -539,7 +530,19 @@ static bool has_room(void *executor)
 int lp_caller_await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
 {
     const lp_awaited awaited = {.room = executor};
-    return wait_for(L, caller, has_room, executor, &awaited, LP_NEVER);
+    return lp_caller_wait(L, caller, has_room, executor, &awaited, LP_NEVER);
+}
+
+static bool has_mail(void *mailbox)
+{
+    return lp_mailbox_has_mail(mailbox);
+}
+
+int lp_caller_await_mail(lua_State *L, lp_caller *caller, lp_mailbox *mailbox,
+                         int64_t deadline)
+{
+    const lp_awaited awaited = {.outlook = lp_mailbox_outlook, .what = mailbox};
+    return lp_caller_wait(L, caller, has_mail, mailbox, &awaited, deadline);
 }
 
 static void cancel_pending(lp_executor *executor, void *unused)

@@ -424,7 +424,7 @@ int lpool_executor_join(lua_State *L, lpool_executor *executor, int64_t timeout)
     for (;;) {
         lpool_dispatch(L);
         if (lp_executor_has_ended(inner)) break;
-        status = lp_caller_wait(L, caller, has_ended, inner, deadline);
+        status = lp_caller_wait(L, caller, has_ended, inner, NULL, deadline);
         if (status == LP_INTERRUPTED) {
             lp_caller_interrupted(L, caller);
         } else if (status != LP_OK) {
@@ -466,7 +466,7 @@ int lpool_finish(lua_State *L)
         lpool_dispatch(L); /* a callback may open another executor */
         lp_host_each(host, close_executor, NULL);
         if (all_ended(host)) break;
-        status = lp_caller_wait(L, caller, all_ended, host, LP_NEVER);
+        status = lp_caller_wait(L, caller, all_ended, host, NULL, LP_NEVER);
         if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
     }
     lpool_dispatch(L);

@@ -425,8 +425,7 @@ static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
     lp_mailbox mailbox;
     lp_mailbox_init(&mailbox, &caller->pool->host);
     if (lp_mailbox_expect(&mailbox, task, 0) != LP_OK) return LP_NOMEM;
-    int status =
-        lp_caller_wait(L, caller, lp_caller_has_mail, &mailbox, deadline);
+    int status = lp_caller_await_mail(L, caller, &mailbox, deadline);
     lp_mailbox_clear(&mailbox);
     return status;
 }

@@ -259,6 +259,20 @@ static int push_missing(lua_State *L, lpool_map *map, uint64_t *number)
     return LP_FAILED;
 }
 
+/* An lp_outlook. Its owner is parked, so the map does not change. */
+static bool look_out(void *what, lp_visit *visit, void *walk)
+{
+    const lpool_map *map = what;
+    for (size_t i = 0; i < map->group_count; i++) {
+        uint32_t number = map->groups[map->first_group + i].number;
+        const lp_group *group = lp_executor_group(map->executor, number);
+        if (atomic_load(&group->pieces) != 0 ||
+            lp_executor_group_is_over(map->executor, number))
+            return false;
+    }
+    return map->group_count > 0 && visit(walk, map->executor);
+}
+
 /* Wait for a piece of the group that the next item is in. */
 static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
                           int64_t deadline)
@@ -266,17 +280,19 @@ static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
     lp_map_group *from = group_of(map, map->next);
     if (!from) return LP_OK;
     lp_group *group = lp_executor_group(map->executor, from->number);
+    const lp_awaited awaited = {.outlook = look_out, .what = map};
     if (!map->ordered || caller->mailbox.count > 0) {
         for (size_t i = 0; i < map->group_count; i++) {
             lp_group *one = lp_executor_group(
                 map->executor, map->groups[map->first_group + i].number);
             atomic_fetch_or(&one->state, LP_NOTIFY);
         }
-        return lp_caller_wait(L, caller, is_ready_for_wait, map, deadline);
+        return lp_caller_wait(L, caller, is_ready_for_wait, map, &awaited,
+                              deadline);
     }
     uint32_t state = atomic_fetch_or(&group->state, LP_WAITED) | LP_WAITED;
     if (is_ready_for_wait(map)) return LP_OK;
-    return lp_caller_park_for(caller, NULL, &group->state, state, deadline);
+    return lp_caller_park_for(caller, &awaited, &group->state, state, deadline);
 }
 
 int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,

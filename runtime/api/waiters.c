@@ -185,8 +185,7 @@ int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
             return LP_OK;
         }
         if (waiter->mailbox.count == 0) return LP_INVALID;
-        status = lp_caller_wait(L, caller, lp_caller_has_mail, &waiter->mailbox,
-                                deadline);
+        status = lp_caller_await_mail(L, caller, &waiter->mailbox, deadline);
         if (status == LP_INTERRUPTED) {
             lp_caller_interrupted(L, caller);
         } else if (status != LP_OK && !lp_mailbox_has_mail(&waiter->mailbox)) {

@@ -4,8 +4,8 @@
  * A worker that waits says for what in a list of its executor, and a spare
  * worker takes its place if there is something to do. An executor is stalled
  * if all its workers are in that list, since whatever would start another one
- * has been tried, and if what each waits for is a task, or room, of an
- * executor that is stalled as well. Whoever finds his own one stalled must
+ * has been tried, and if what each waits for are tasks, items or room of
+ * executors that are stalled as well. Whoever finds his own one stalled must
  * not wait.
  *
  * No two executors are locked at the same time. Each counts the changes of
@@ -44,6 +44,12 @@ static bool visit(walk *work, lp_executor *executor, bool for_room)
     return true;
 }
 
+/* An lp_visit. */
+static bool visit_source(void *work, lp_executor *executor)
+{
+    return visit(work, executor, false);
+}
+
 static bool is_stalled_locked(walk *work, lp_executor *executor)
     LP_HOLDS(&executor->lock)
 {
@@ -52,12 +58,16 @@ static bool is_stalled_locked(walk *work, lp_executor *executor)
          node = node->next) {
         const lp_blocked *one = LP_LIST_ENTRY(node, lp_blocked, in_executor);
         lp_executor *other = one->room;
+        count++;
+        if (one->outlook) {
+            if (!one->outlook(one->what, visit_source, work)) return false;
+            continue;
+        }
         if (one->task) {
             if (lp_phase_is_done(lp_task_state(one->task))) return false;
             other = one->task->executor;
         }
         if (!other || !visit(work, other, one->room != NULL)) return false;
-        count++;
     }
     return count > 0 && count == executor->live;
 }
@@ -126,8 +136,8 @@ int lp_executor_block(lp_executor *executor, lp_blocked *blocked)
     if (has_work) (void)lp_executor_start_needed_locked(executor, true);
     bool all = executor->blocked_count >= executor->live;
     lp_lock_leave(&executor->lock);
-    if (!all || (!blocked->task && !blocked->room) || !is_deadlocked(executor))
-        return LP_OK;
+    bool known = blocked->task || blocked->room || blocked->outlook;
+    if (!all || !known || !is_deadlocked(executor)) return LP_OK;
     lp_executor_unblock(executor, blocked);
     return LP_DEADLOCK;
 }

@@ -171,12 +171,26 @@ int lp_executor_make_manual(lp_executor *executor, lp_task **task);
 int lp_task_set_running(lp_task *task);
 int lp_task_settle(lp_task *task, lp_phase phase);
 
+/*
+ * Whether all that somebody waits for is still to come: visit is called with
+ * each executor that some of it comes from, and says false if it has seen
+ * enough of them. False: something has come, or it cannot be told. Called
+ * by any thread, under the lock of one executor.
+ */
+typedef bool lp_visit(void *walk, lp_executor *executor);
+typedef bool lp_outlook(void *what, lp_visit *visit, void *walk);
+
 /* A worker's thread that waits, on its own stack. */
 typedef struct lp_blocked {
     lp_list in_executor;
-    /* What it waits for without a limit: a task, or room, or (NULL) neither. */
+    /*
+     * What it waits for without a limit: a task, or room, or any of several
+     * things, or (NULL) something else.
+     */
     const lp_task *task;
     lp_executor *room;
+    lp_outlook *outlook;
+    void *what;         /* for outlook */
     uint32_t worker;    /* its number, for people */
     uint32_t waits_for; /* the number of a task of any executor; 0: no task */
 } lp_blocked;

@@ -100,3 +100,20 @@ void lp_mailbox_deliver_locked(lp_task *task)
         arrive_locked(mail);
     }
 }
+
+bool lp_mailbox_outlook(void *what, lp_visit *visit, void *walk)
+{
+    lp_mailbox *mailbox = what;
+    bool all = !lp_mailbox_has_mail(mailbox);
+    lp_lock_enter(&mailbox->host->waiters);
+    const lp_list *expected = &mailbox->expected;
+    for (const lp_list *node = expected->next; all && node != expected;
+         node = node->next) {
+        const lp_mail *mail = LP_LIST_ENTRY(node, lp_mail, in_mailbox);
+        const lp_task *task = mail->task;
+        all = !task->manual && !lp_phase_is_done(lp_task_state(task)) &&
+              visit(walk, task->executor);
+    }
+    lp_lock_leave(&mailbox->host->waiters);
+    return all;
+}

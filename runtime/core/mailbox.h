@@ -45,6 +45,9 @@ int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task, size_t tag);
  */
 lp_task *lp_mailbox_take(lp_mailbox *mailbox, size_t *tag);
 
+/* An lp_outlook, for whoever waits until something has arrived. */
+bool lp_mailbox_outlook(void *mailbox, lp_visit *visit, void *walk);
+
 /* Whether take would find something; any thread. */
 static inline bool lp_mailbox_has_mail(lp_mailbox *mailbox)
 {
