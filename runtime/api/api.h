@@ -93,6 +93,7 @@ typedef struct lp_awaited {
     lp_executor *room;
     lp_outlook *outlook;
     void *what;
+    bool goes_on; /* a deadline is but for a look: it waits again then */
 } lp_awaited;
 
 /*

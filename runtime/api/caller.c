@@ -496,7 +496,7 @@ int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
         .worker = caller->identity->number,
         .waits_for = what && what->task ? what->task->serial : 0,
     };
-    if (what && deadline == LP_NEVER) {
+    if (what && (deadline == LP_NEVER || what->goes_on)) {
         blocked.task = what->task && !what->task->manual ? what->task : NULL;
         blocked.room = what->room;
         /* A callback of the caller's may do anything. */

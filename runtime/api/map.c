@@ -13,6 +13,10 @@
 
 #include <string.h>
 
+/* Look for results of pieces in the making after so long; then less often. */
+#define LEAST_PATIENCE 1000000
+#define MOST_PATIENCE  50000000
+
 /* ---- pieces ---- */
 
 /* Put a piece into the heap; the room was made by hold_piece_room. */
@@ -63,12 +67,77 @@ typedef struct draining {
     uint64_t base; /* the group's first item */
 } draining;
 
+/* The mark of the piece that begins with an item; NULL if it has none. */
+static lp_early_mark *mark_of(lpool_map *map, uint64_t first)
+{
+    for (size_t i = 0; i < map->mark_count; i++)
+        if (map->marks[i].first == first) return &map->marks[i];
+    return NULL;
+}
+
+/*
+ * A piece has come of which some results were taken before: leave the others
+ * of it. If that is none, what is left is of item 0, so that it comes first.
+ */
+static void skip_taken(lpool_map *map, lp_waiting_piece *whole)
+{
+    lp_early_mark *mark = mark_of(map, whole->first);
+    lp_taken *piece = &whole->piece;
+    uint64_t skipped;
+    if (!mark) return;
+    uint32_t count = mark->count < piece->count ? mark->count : piece->count;
+    *mark = map->marks[--map->mark_count];
+    if (!lp_group_measure(piece->bytes, piece->length, piece->form, count,
+                          &skipped))
+        skipped = piece->length; /* a process wrote nonsense */
+    piece->bytes += skipped;
+    piece->length -= skipped;
+    piece->count -= count;
+    whole->first = piece->count > 0 ? whole->first + count : 0;
+}
+
 static int hold_piece(void *context, const lp_taken *piece)
 {
     const draining *work = context;
+    lp_waiting_piece whole = {work->base + piece->first, *piece};
     if (make_piece_room(work->map, 1) != LP_OK) return LP_NOMEM;
-    push_piece(work->map,
-               (lp_waiting_piece){work->base + piece->first, *piece});
+    skip_taken(work->map, &whole);
+    push_piece(work->map, whole);
+    return LP_OK;
+}
+
+/* How many results of a piece were taken before it was handed in. */
+static uint32_t count_known(void *context, uint32_t first)
+{
+    const draining *work = context;
+    const lp_early_mark *mark = mark_of(work->map, work->base + first);
+    return mark ? mark->count : 0;
+}
+
+/* Hold results of a piece that is in the making. */
+static int hold_early(void *context, const lp_taken *part, uint32_t known)
+{
+    const draining *work = context;
+    lpool_map *map = work->map;
+    uint64_t first = work->base + part->first;
+    if (make_piece_room(map, 1) != LP_OK) return LP_NOMEM;
+    lp_early_mark *mark = mark_of(map, first);
+    if (!mark) {
+        if (map->mark_count == map->mark_room) {
+            size_t room = 2 * map->mark_room + 4;
+            lp_early_mark *grown =
+                lp_realloc(map->allocator, map->marks, room * sizeof(*grown));
+            if (!grown) return LP_NOMEM;
+            map->marks = grown;
+            map->mark_room = room;
+        }
+        mark = &map->marks[map->mark_count++];
+        mark->first = first;
+    }
+    mark->count = part->count;
+    lp_waiting_piece rest = {first + known, *part};
+    rest.piece.count -= known;
+    push_piece(map, rest);
     return LP_OK;
 }
 
@@ -105,13 +174,34 @@ static lp_map_group *group_of(lpool_map *map, uint64_t item)
 
 /* ---- results ---- */
 
+/* Give back what a piece, or a part of one, lies in. */
+static void drop_piece(lpool_map *map, lp_address address, const uint8_t *copy)
+{
+    if (address) {
+        lp_executor_drop_piece(map->executor, address);
+    } else {
+        lp_free((uint8_t *)copy);
+    }
+}
+
 /* Make the next piece the current one; false if it is not there yet. */
 static bool open_piece(lpool_map *map)
 {
+    /* All of these was taken before they came; or a process is out of its
+     * mind. */
+    while (map->waiting_count > 0 &&
+           (map->waiting[0].piece.count == 0 ||
+            (map->ordered && map->waiting[0].first < map->next))) {
+        lp_taken piece = pop_piece(map).piece;
+        drop_piece(map, piece.address, piece.bytes);
+    }
     if (map->waiting_count == 0) return false;
     if (map->ordered && map->waiting[0].first != map->next) return false;
     lp_waiting_piece chosen = pop_piece(map);
+    map->reads = true;
     map->current = chosen.piece.address;
+    map->copy = chosen.piece.address ? NULL : chosen.piece.bytes;
+    map->patience = 0;
     map->current_form = chosen.piece.form;
     map->current_item = chosen.first;
     map->current_end = chosen.first + chosen.piece.count;
@@ -122,15 +212,15 @@ static bool open_piece(lpool_map *map)
 
 static void close_piece(lpool_map *map)
 {
-    if (!map->current) return;
-    lp_executor_drop_piece(map->executor, map->current);
-    map->current = 0;
+    if (!map->reads) return;
+    map->reads = false;
+    drop_piece(map, map->current, map->copy);
 }
 
 /* Whether the next item's results can be had at once. */
 static bool is_ready(lpool_map *map)
 {
-    if (map->current) return true;
+    if (map->reads) return true;
     map->starved = false;
     for (size_t i = 0; i < map->group_count; i++) {
         if (drain_group(map, &map->groups[map->first_group + i]) != LP_OK) {
@@ -273,14 +363,44 @@ static bool look_out(void *what, lp_visit *visit, void *walk)
     return map->group_count > 0 && visit(walk, map->executor);
 }
 
+/* Take what is there of groups that matter and was not handed in. */
+static int take_early(lpool_map *map)
+{
+    int status = LP_OK;
+    for (size_t i = 0; i < map->group_count && status == LP_OK; i++) {
+        const lp_map_group *from = &map->groups[map->first_group + i];
+        draining work = {map, from->base};
+        const lp_early taker = {count_known, hold_early, &work};
+        status = lp_executor_take_early(map->executor, from->number, &taker);
+        if (map->ordered) break;
+    }
+    return status;
+}
+
+/* Whether to look for such results while it waits, and how soon again. */
+static bool is_impatient(lpool_map *map)
+{
+    bool some = false;
+    for (size_t i = 0; i < map->group_count && !some; i++) {
+        uint32_t number = map->groups[map->first_group + i].number;
+        some = lp_executor_may_be_early(map->executor, number);
+        if (map->ordered) break;
+    }
+    map->patience *= 2;
+    if (map->patience < LEAST_PATIENCE) map->patience = LEAST_PATIENCE;
+    if (map->patience > MOST_PATIENCE) map->patience = MOST_PATIENCE;
+    return some;
+}
+
 /* Wait for a piece of the group that the next item is in. */
-static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
-                          int64_t deadline)
+static int wait_for_piece(lua_State *L, lp_caller *caller, lpool_map *map,
+                          int64_t deadline, bool goes_on)
 {
     lp_map_group *from = group_of(map, map->next);
     if (!from) return LP_OK;
     lp_group *group = lp_executor_group(map->executor, from->number);
-    const lp_awaited awaited = {.outlook = look_out, .what = map};
+    const lp_awaited awaited = {
+        .outlook = look_out, .what = map, .goes_on = goes_on};
     if (!map->ordered || caller->mailbox.count > 0) {
         for (size_t i = 0; i < map->group_count; i++) {
             lp_group *one = lp_executor_group(
@@ -295,6 +415,20 @@ static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
     return lp_caller_park_for(caller, &awaited, &group->state, state, deadline);
 }
 
+/* The same; and whatever is there of pieces that are in the making. */
+static int wait_for_group(lua_State *L, lp_caller *caller, lpool_map *map,
+                          int64_t deadline)
+{
+    bool impatient = is_impatient(map);
+    int64_t look = impatient ? lp_clock_after(map->patience) : deadline;
+    if (deadline < look) look = deadline;
+    int status = wait_for_piece(L, caller, map, look, deadline == LP_NEVER);
+    if (status != LP_TIMEOUT || !impatient) return status;
+    status = take_early(map);
+    if (status != LP_OK || is_ready(map)) return status;
+    return look == deadline ? LP_TIMEOUT : LP_OK;
+}
+
 int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                    uint64_t *number, int *count)
 {
@@ -303,7 +437,7 @@ int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
     lp_caller *caller;
     int status = lp_caller_enter_for(L, map->executor, &caller);
     if (status != LP_OK) return status;
-    if (map->current) return push_item(L, map, number, count);
+    if (map->reads) return push_item(L, map, number, count);
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         if (map->executor && is_ready(map))
@@ -344,8 +478,11 @@ void lpool_map_close(lpool_map *map, bool cancel)
     if (!map) return;
     if (!map->executor) return;
     if (!map->reading) close_piece(map);
-    while (map->waiting_count > 0)
-        lp_executor_drop_piece(map->executor, pop_piece(map).piece.address);
+    while (map->waiting_count > 0) {
+        lp_taken piece = pop_piece(map).piece;
+        drop_piece(map, piece.address, piece.bytes);
+    }
+    map->mark_count = 0;
     for (size_t i = 0; i < map->group_count; i++)
         lp_executor_drop_group(
             map->executor, map->groups[map->first_group + i].number, cancel);
@@ -368,6 +505,7 @@ void lpool_map_free(lpool_map *map)
     lp_free(map->index);
     lp_free(map->groups);
     lp_free(map->waiting);
+    lp_free(map->marks);
     lp_free(map->label);
     lp_free(map);
 }

@@ -24,6 +24,12 @@ typedef struct lp_waiting_piece {
     lp_taken piece;
 } lp_waiting_piece;
 
+/* Results of a piece that were taken before it was handed in. */
+typedef struct lp_early_mark {
+    uint64_t first; /* its first item in the whole map */
+    uint32_t count;
+} lp_early_mark;
+
 /* Used by one thread. */
 struct lpool_map {
     const lp_allocator *allocator;
@@ -62,8 +68,15 @@ struct lpool_map {
     size_t waiting_room;
     bool starved; /* there are more, and no memory to note them */
 
+    lp_early_mark *marks; /* of pieces that are in the making */
+    size_t mark_count;
+    size_t mark_room;
+    int64_t patience; /* nanoseconds until it looks for such results again */
+
     /* The piece in reading. */
-    lp_address current; /* 0: none */
+    bool reads;         /* there is one */
+    lp_address current; /* 0: it is a copy, which is ours */
+    const uint8_t *copy;
     lp_form current_form;
     uint64_t current_item;
     uint64_t current_end;

@@ -353,26 +353,6 @@ static void search_tasks_locked(const burial *work) UNDER_LOCK
 
 /* ---- items ---- */
 
-/* Bytes of the first count results in a block, as far as they make sense. */
-static bool measure_results(const uint8_t *bytes, uint64_t room, uint32_t form,
-                            uint32_t count, uint64_t *length)
-{
-    *length = 0;
-    if (form == LP_FORM_INTEGERS) {
-        *length = (uint64_t)count * sizeof(int64_t);
-        return *length <= room;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t header;
-        if (room - *length < sizeof(header)) return false;
-        memcpy(&header, bytes + *length, sizeof(header));
-        *length += sizeof(header);
-        if (header / 4 > room - *length) return false;
-        *length += header / 4;
-    }
-    return form == LP_FORM_MESSAGES;
-}
-
 /* Post the results that the dead had made and not handed in. */
 static bool save_piece_locked(const burial *work, uint32_t number,
                               uint32_t first, uint32_t count) UNDER_LOCK
@@ -388,8 +368,8 @@ static bool save_piece_locked(const burial *work, uint32_t number,
     if (!piece) return false;
     uint64_t room = lp_arena_room(outcomes->arena, place) - sizeof(*piece);
     uint64_t length;
-    if (!measure_results((const uint8_t *)(piece + 1), room,
-                         (uint32_t)(results & 3), count, &length))
+    if (!lp_group_measure((const uint8_t *)(piece + 1), room,
+                          (uint32_t)(results & 3), count, &length))
         return false;
     *piece = (lp_piece){.first = first,
                         .count = count,
@@ -483,7 +463,9 @@ static void settle_items_locked(const burial *work) UNDER_LOCK
     uint32_t limit = atomic_load(&load->count);
     uint32_t first = atomic_load(&record->piece_first);
     uint32_t begun = atomic_load(&record->piece_end);
-    uint32_t done = atomic_load(&record->progress.done);
+    /* A thread that is stuck may go on, and write over what it has made. */
+    uint32_t done =
+        executor->is_shared ? atomic_load(&record->progress.done) : 0;
     if (begun > next) begun = next; /* that move has not happened */
     if (end > limit || begun < first || done > begun - first) {
         atomic_store(&record->items, 0); /* nonsense */

@@ -261,6 +261,24 @@ int lp_executor_take_pieces(lp_executor *executor, uint32_t number,
                             int (*give)(void *context, const lp_taken *piece),
                             void *context);
 
+/*
+ * Take what workers have made of a group and not handed in. known says how
+ * many results of the piece that begins with that item were taken before;
+ * give gets the others: its count is what is known then, its bytes are a
+ * copy, which is the receiver's. Both under the executor's lock. 0, LP_NOMEM,
+ * or what give said. Pieces that are handed in later have these results too.
+ */
+typedef struct lp_early {
+    uint32_t (*known)(void *context, uint32_t first);
+    int (*give)(void *context, const lp_taken *part, uint32_t known);
+    void *context;
+} lp_early;
+int lp_executor_take_early(lp_executor *executor, uint32_t number,
+                           const lp_early *taker);
+
+/* Whether results of a group may be there that were not handed in. */
+bool lp_executor_may_be_early(lp_executor *executor, uint32_t number);
+
 /* Give a piece back. */
 void lp_executor_drop_piece(lp_executor *executor, lp_address address);
 

@@ -1,6 +1,8 @@
 /* group.c - claims from the front of a group, and pieces of its results. */
 #include "core/group.h"
 
+#include <string.h>
+
 /* What a claim should take, so that its overhead does not matter. */
 #define CLAIM_NANOSECONDS 200000u
 
@@ -119,4 +121,24 @@ uint32_t lp_group_cancel(lp_group *group, uint32_t count, uint32_t *first)
     atomic_store(&group->cancelled, 1);
     *first = atomic_exchange(&group->claimed, count);
     return *first < count ? count - *first : 0;
+}
+
+__attribute__((no_sanitize("thread"))) bool
+lp_group_measure(const uint8_t *bytes, uint64_t room, uint32_t form,
+                 uint32_t count, uint64_t *length)
+{
+    *length = 0;
+    if (form == LP_FORM_INTEGERS) {
+        *length = (uint64_t)count * sizeof(int64_t);
+        return *length <= room;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t header;
+        if (room - *length < sizeof(header)) return false;
+        memcpy(&header, bytes + *length, sizeof(header));
+        *length += sizeof(header);
+        if (header / 4 > room - *length) return false;
+        *length += header / 4;
+    }
+    return form == LP_FORM_MESSAGES;
 }

@@ -27,6 +27,9 @@
 typedef uint64_t lp_address;
 #define LP_WORKERS ((1u << (64 - LP_PLACE_BITS)) - 2)
 
+/* A piece is handed in after so long, so that the consumer has something. */
+#define LP_PIECE_NANOSECONDS 400000
+
 /* Form of the items, and of the results in a piece. */
 typedef enum lp_form {
     LP_FORM_MESSAGES = 0, /* each a length and a message */
@@ -153,5 +156,13 @@ void lp_group_post(lp_group *group, lp_piece *piece, lp_address address,
 
 /* Cancel: gives how many items had not been claimed, and the first. */
 uint32_t lp_group_cancel(lp_group *group, uint32_t count, uint32_t *first);
+
+/*
+ * How many bytes the first count results of a form take, of room that there
+ * are; false if that makes no sense. A worker may write there meanwhile: see
+ * executor_early.c.
+ */
+bool lp_group_measure(const uint8_t *bytes, uint64_t room, uint32_t form,
+                      uint32_t count, uint64_t *length);
 
 #endif

@@ -27,8 +27,6 @@
 
 /* Look at the clock again after about this much work on items. */
 #define STEP_NANOSECONDS 20000
-/* Hand in a piece after this long, so that the consumer has something. */
-#define PIECE_NANOSECONDS 400000
 
 /* Take up to want of the worker's own items; gives the first. 0: none left. */
 static uint32_t next_items(lp_worker *worker, uint32_t want, uint32_t *first)
@@ -63,9 +61,11 @@ static void post_piece(lp_worker *worker, lp_group *group, lp_place place)
     lp_worker_point(worker, "posting piece");
     lp_group_post(group, piece, address, worker->control->bell);
     lp_worker_point(worker, "posted piece");
-    atomic_store_explicit(completing, 0, memory_order_release);
+    /* In this order: who has the piece, and sees neither, reads no more of it
+     * in executor_early.c. */
     atomic_store_explicit(&worker->record->piece_group, 0,
                           memory_order_release);
+    atomic_store_explicit(completing, 0, memory_order_release);
 }
 
 /* Items of a piece for which there is no memory: they are gone. */
@@ -150,7 +150,7 @@ static void announce_piece(lp_worker *worker, uint32_t group)
         &record->piece_generation,
         atomic_load_explicit(&load->generation, memory_order_relaxed),
         memory_order_relaxed);
-    atomic_store_explicit(&record->piece_first, next, memory_order_relaxed);
+    atomic_store_explicit(&record->piece_first, next, memory_order_release);
     atomic_store_explicit(&record->piece_end, next, memory_order_relaxed);
     atomic_store_explicit(&record->piece_group, group + 1,
                           memory_order_release);
@@ -201,8 +201,7 @@ static void run_items(lp_worker *worker)
             piece_first = first;
             lp_times_add(&worker->tally->waits, now - load->queued_at, count);
             worker->kind->begin_items(worker->self, &job, first,
-                                      worker->mortal ? &worker->record->progress
-                                                     : NULL);
+                                      &worker->record->progress);
         }
         uint64_t number_of_job = next_job(worker->record);
         atomic_store_explicit(&worker->record->since, now,
@@ -215,7 +214,7 @@ static void run_items(lp_worker *worker)
         piece_count += count;
         now = lp_clock_now();
         set_cost(group, now - started, piece_count);
-        if (now - started > PIECE_NANOSECONDS || timeout > 0) {
+        if (now - started > LP_PIECE_NANOSECONDS || timeout > 0) {
             hand_in_piece(worker, group, piece_first, piece_count,
                           now - started);
             piece_count = 0;

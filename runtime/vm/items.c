@@ -15,16 +15,56 @@
 
 /* ---- results ---- */
 
+/* Say where the results are that were made. */
+static void show_results(lp_state *state, uint64_t place)
+{
+    lp_progress *progress = state->source.progress;
+    /* A thread that was given up writes into its own memory alone. */
+    if (state->stop &&
+        atomic_load_explicit(&state->stop->given_up, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&progress->results, place * 4 + state->form,
+                          memory_order_release);
+}
+
+/*
+ * The outcomes' memory, for results of all sizes: others may read those that
+ * are complete, so it is said where they have moved before their old place
+ * can be used again.
+ */
+static int take_eagerly(void *owner, size_t size, uint64_t *place, void **bytes)
+{
+    lp_state *state = owner;
+    const lp_memory *outcomes = state->outcomes;
+    int status = outcomes->take(outcomes->owner, size, place, bytes);
+    if (status == LP_OK) state->moving = *place;
+    return status;
+}
+
+static void drop_eagerly(void *owner, uint64_t place)
+{
+    lp_state *state = owner;
+    const lp_memory *outcomes = state->outcomes;
+    const lp_progress *progress = state->source.progress;
+    /* A buffer that grows has its new place after this. */
+    uint64_t now =
+        state->results.place == place ? state->moving : state->results.place;
+    if (progress &&
+        atomic_load_explicit(&progress->results, memory_order_relaxed) / 4 ==
+            place)
+        show_results(state, now);
+    outcomes->drop(outcomes->owner, place);
+}
+
 /* Begin with no results, behind the prefix. Without memory nothing fits. */
 static void begin_results(lp_state *state)
 {
     lp_buffer *results = &state->results;
     size_t prefix = state->source.prefix;
     lp_buffer_reset(results);
+    if (!state->outcomes) state->source.progress = NULL;
     if (state->source.progress) {
-        /* Whatever their size, they are to be found if the worker dies. */
-        state->eager = *state->buffer.memory;
-        state->eager.from = 0;
+        state->eager = (lp_memory){take_eagerly, drop_eagerly, state, 0};
         if (!results->memory) lp_buffer_clear(results);
         results->memory = &state->eager;
     }
@@ -38,9 +78,10 @@ static void note_progress(lp_state *state)
 {
     lp_progress *progress = state->source.progress;
     if (!progress) return;
-    atomic_store_explicit(&progress->results,
-                          state->results.place * 4 + state->form,
-                          memory_order_release);
+    if (state->stop &&
+        atomic_load_explicit(&state->stop->given_up, memory_order_relaxed))
+        return;
+    show_results(state, state->results.place);
     atomic_store_explicit(&progress->done, state->next - state->first,
                           memory_order_release);
 }
@@ -102,6 +143,8 @@ static int use_messages(lua_State *L, lp_state *state)
         status = add_message(L, state, 1);
         lua_pop(L, 1);
     }
+    if (status != LP_OK && state->source.progress)
+        show_results(state, 0); /* not all of them are there */
     lp_buffer_clear(&integers);
     state->whole = state->results.length;
     return status;

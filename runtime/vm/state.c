@@ -67,7 +67,7 @@ int lp_state_open(const lp_state_config *config, lp_state **out, char *text,
     }
     lua_State *L = state->L;
     state->traceback = LUA_NOREF;
-    state->buffer.memory = config->outcomes;
+    state->buffer.memory = state->outcomes = config->outcomes;
     state->has_allocator = lp_allocator_is_own(config->allocator);
     state->stop = config->stop;
     lp_stop_open(state);

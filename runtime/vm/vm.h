@@ -29,14 +29,15 @@ enum {
 
 struct lp_state {
     lua_State *L;
-    lp_slabs *slabs;     /* its memory; NULL if it has none */
-    lp_codec *codec;     /* of L; NULL if it has none */
-    lp_buffer buffer;    /* the outcome of the last call */
-    char text[512];      /* what went wrong, for people */
-    bool exited;         /* os.exit was called in this call */
-    bool has_exited;     /* or in one before */
-    bool has_allocator;  /* of the host's own */
-    lp_stop *stop;       /* how others stop it; NULL: they cannot */
+    lp_slabs *slabs;           /* its memory; NULL if it has none */
+    lp_codec *codec;           /* of L; NULL if it has none */
+    const lp_memory *outcomes; /* where large ones go; NULL: the heap */
+    lp_buffer buffer;          /* the outcome of the last call */
+    char text[512];            /* what went wrong, for people */
+    bool exited;               /* os.exit was called in this call */
+    bool has_exited;           /* or in one before */
+    bool has_allocator;        /* of the host's own */
+    lp_stop *stop;             /* how others stop it; NULL: they cannot */
     lp_engine engine;
     void *self;       /* the engine's */
     bool engaged;     /* the engine is open */
@@ -63,6 +64,7 @@ struct lp_state {
     uint32_t items_cancelled;
     lp_buffer results;
     lp_memory eager; /* the outcomes' memory, for results of all sizes */
+    uint64_t moving; /* the place that was taken last there */
     size_t whole;    /* bytes of results that are complete */
 };
 

@@ -355,4 +355,60 @@ return function(kind)
       ex:starmap(math.max, { 1, 2 })
     end, "")
   end)
+
+  it("gives what is done while a later item takes long", function()
+    if not kind.concurrent then
+      return -- nothing runs while one waits
+    end
+    for _, count in ipairs { 1, 2, 40, 3000 } do
+      for _, ordered in ipairs { true, false } do
+        local ex <close> = make { max_workers = 1 }
+        local gate <close> = helper.gate.new()
+        local hold, path = helper.gate.hold, gate.path
+        local seen, number = {}, 0
+        -- All items but the last are tiny, so they travel together with it.
+        for i, value in ex:map(function(n)
+          if n > count then
+            hold(path)
+          end
+          return n % 7 == 0 and tostring(n) or n
+        end, lpool.range(1, count + 3), { ordered = ordered }) do
+          assert.is_nil(seen[i])
+          seen[i] = value
+          number = number + 1
+          if number == count then
+            gate:open()
+          end
+        end
+        assert.are.equal(count + 3, number)
+        for i = 1, count + 3 do
+          assert.are.equal(i % 7 == 0 and tostring(i) or i, seen[i])
+        end
+      end
+    end
+  end)
+
+  it("withholds no result that is done when the time is up", function()
+    if not kind.concurrent then
+      return
+    end
+    local ex <close> = make { max_workers = 1 }
+    local gate <close> = helper.gate.new()
+    local hold, path = helper.gate.hold, gate.path
+    local results = ex:map(function(n)
+      if n == 200 then
+        hold(path)
+      end
+      return n
+    end, lpool.range(1, 400), { timeout = 0.5 * helper.patience })
+    local last
+    local err = helper.raises("TimeoutError", function()
+      for i in results do
+        last = i
+      end
+    end)
+    assert.are.equal(199, last)
+    helper.contains("201 results were not taken", tostring(err))
+    gate:open()
+  end)
 end
