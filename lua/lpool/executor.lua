@@ -167,6 +167,25 @@ local function length_of(input)
   return range.is_range(input) and input.count or input.n or #input
 end
 
+-- A function or a list as it is; or a copy, if its items are behind metamethods; or nil, if its n
+-- is no number of items.
+local function plain(input)
+  if type(input) == "function" or range.is_range(input) then
+    return input
+  elseif getmetatable(input) == nil then
+    return is_count(input.n, math.maxinteger) and input
+  end
+  local n <const> = input.n or #input
+  if math.type(n) ~= "integer" or n < 0 then
+    return nil
+  end
+  local copy <const> = { n = n }
+  for i = 1, n do
+    copy[i] = input[i]
+  end
+  return copy
+end
+
 -- Gives the results their items: whole, or as the consumer goes on.
 local function feed(results, input, spread, lazy)
   if lazy then
@@ -189,7 +208,9 @@ local function run_map(self, fn, input, given, spread, name)
     local text = "bad argument #2 to '%s': pairs(t) gives three values, but a map takes a function "
       .. "that returns the next item"
     error(text:format(name), 2)
-  elseif type(input) == "table" and not is_count(rawget(input, "n"), math.maxinteger) then
+  end
+  local items <const> = plain(input)
+  if not items then
     error(("bad argument #2 to '%s': n must be an integer >= 0"):format(name), 2)
   end
   local wish = options.check(given, map_options, 2)
@@ -200,7 +221,7 @@ local function run_map(self, fn, input, given, spread, name)
     window = wish.buffersize or FIRST_WINDOW,
     strict = wish.buffersize ~= nil,
   })
-  feed(results, input, spread, type(input) == "function" or wish.buffersize ~= nil)
+  feed(results, items, spread, type(items) == "function" or wish.buffersize ~= nil)
   return results, nil, nil, results
 end
 

@@ -126,8 +126,9 @@ end
 -- @treturn table the others
 -- @raise on an unknown `return_when`; never on a timeout
 function many.wait(futures, given)
-  if type(given) == "table" and given.return_when ~= nil and not many[given.return_when] then
-    error("Invalid return condition: " .. tostring(given.return_when), 2)
+  local condition = type(given) == "table" and given.return_when
+  if condition ~= nil and condition and many[condition] ~= condition then
+    error("Invalid return condition: " .. tostring(condition), 2)
   end
   local wish = options.check(given, wait_options, 2)
   local deadline = wish.timeout and core.now() + wish.timeout

@@ -304,6 +304,16 @@ int lpool_fd(lua_State *L, int *fd)
     return status;
 }
 
+/* Whether the error on top is how a program ends what Ctrl-C has stopped. */
+static bool is_interrupt(lua_State *L)
+{
+    static const char end[] = "interrupted!";
+    size_t length, wanted = sizeof(end) - 1;
+    if (lua_type(L, -1) != LUA_TSTRING) return false;
+    const char *text = lua_tolstring(L, -1, &length);
+    return length >= wanted && strcmp(text + length - wanted, end) == 0;
+}
+
 /* Call the functions that were to be called when task has ended. */
 static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
 {
@@ -320,6 +330,13 @@ static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
         lua_rawgeti(L, -1, i);
         lua_rawgeti(L, -2, 1);
         if (lua_pcall(L, 1, 0, 0) == LUA_OK) continue;
+        if (!caller->identity && is_interrupt(L)) {
+            /* Meant for the script: the wait that it is in ends, or the next.
+             */
+            atomic_store(&caller->interrupted, 1);
+            lua_pop(L, 1);
+            continue;
+        }
         lua_pushcfunction(L, log_body);
         lua_insert(L, -2);
         lua_pushlightuserdata(L, caller);
@@ -475,7 +492,7 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
     int status = LP_INTERRUPTED;
     /* From here on whoever interrupts changes the word first. */
     if (!has_new_hook(caller) && !lp_stop_is_set(stop) &&
-        !lp_stop_is_asked(stop))
+        !lp_stop_is_asked(stop) && !atomic_load(&caller->interrupted))
         status = lp_park(word, expected, deadline);
     if (stop) atomic_store(&stop->parked, NULL);
     atomic_store(&caller->parked, NULL);

@@ -1,11 +1,13 @@
 /*
  * slabs.c - blocks of 64 sizes, cut from slabs that grow.
  *
- * A free block holds nothing but the next of its size. Nobody counts what is
- * free in a slab: when slabs are to be given back, the lists are walked, and
- * a slab whose blocks are all in them is empty. That is only done when the
- * state uses a quarter of what it had, so that it costs little for each
- * block that was freed before.
+ * A free block holds the next of its size, and a mark that says that it is
+ * free, and how large. So nobody counts what is free in a slab: when slabs
+ * are to be given back, they are read from the first byte to the last, the
+ * empty ones go, and the lists are made anew of what is free in the others.
+ *
+ * A mark is the block's address, mixed with a secret of the state: no content
+ * of a block looks like one but by a chance of one in 2^58.
  */
 #include "base/slabs.h"
 
@@ -15,6 +17,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STEP    ((size_t)16)
 #define LARGEST ((size_t)1024) /* larger blocks are malloc's */
@@ -26,12 +29,12 @@
 
 typedef struct block {
     struct block *next;
+    uint64_t mark; /* of a free one */
 } block;
 
 typedef struct slab {
     uint8_t *begin;
     size_t size;
-    size_t free; /* bytes in lists; while they are walked */
 } slab;
 
 struct lp_slabs {
@@ -39,12 +42,21 @@ struct lp_slabs {
     uint8_t *end;
     size_t used;           /* bytes in blocks */
     size_t give_below;     /* give back when fewer are used */
+    size_t freed;          /* bytes, since slabs were given back */
+    size_t left;           /* bytes that were free after that */
+    uint64_t secret;       /* of marks */
     block *free[CLASSES];  /* of (index + 1) * STEP bytes */
     size_t size;           /* of all slabs */
     const uint8_t *newest; /* the slab that blocks are cut from */
-    slab *slabs;           /* by address; without the first */
+    slab *slabs;           /* without the first */
     size_t count, room;
 };
+
+/* The mark of a free block of a class. */
+static uint64_t mark_of(const lp_slabs *slabs, const void *memory, size_t class)
+{
+    return (slabs->secret ^ ((uint64_t)(uintptr_t)memory << 4)) + class;
+}
 
 /* Index of the list for blocks of size bytes, which are more than none. */
 static size_t class_of(size_t size)
@@ -57,14 +69,23 @@ static size_t class_size(size_t class)
     return (class + 1) * STEP;
 }
 
+/* Bytes of the first slab that the struct takes. */
+static size_t struct_size(void)
+{
+    return class_size(class_of(sizeof(lp_slabs)));
+}
+
 lp_slabs *lp_slabs_new(void)
 {
     uint8_t *memory = lp_pages_take(FIRST_SLAB);
     if (!memory) return NULL;
     lp_slabs *slabs = (lp_slabs *)(void *)memory; /* zeroed */
-    slabs->at = memory + class_size(class_of(sizeof(*slabs)));
+    slabs->at = memory + struct_size();
     slabs->end = memory + FIRST_SLAB;
     slabs->newest = memory;
+    if (getentropy(&slabs->secret, sizeof(slabs->secret)) != 0)
+        slabs->secret = (uintptr_t)memory * UINT64_C(0x9E3779B97F4A7C15);
+    slabs->secret &= ~UINT64_C(0xff);
     slabs->size = FIRST_SLAB;
     return slabs;
 }
@@ -74,48 +95,24 @@ size_t lp_slabs_size(const lp_slabs *slabs)
     return slabs->size;
 }
 
-/* The number of slabs that begin at address or below. */
-static size_t slabs_up_to(const lp_slabs *slabs, const void *address)
-{
-    size_t from = 0, to = slabs->count;
-    while (from < to) {
-        size_t middle = (from + to) / 2;
-        if ((const uint8_t *)address < slabs->slabs[middle].begin) {
-            to = middle;
-        } else {
-            from = middle + 1;
-        }
-    }
-    return from;
-}
-
-/* The slab of a block; NULL: the first one. */
-static slab *slab_of(lp_slabs *slabs, const void *address)
-{
-    size_t number = slabs_up_to(slabs, address);
-    if (number == 0) return NULL;
-    slab *found = &slabs->slabs[number - 1];
-    bool inside = (const uint8_t *)address < found->begin + found->size;
-    return inside ? found : NULL;
-}
-
 static void put(lp_slabs *slabs, void *memory, size_t class)
 {
     block *freed = memory;
     freed->next = slabs->free[class];
+    freed->mark = mark_of(slabs, memory, class);
     slabs->free[class] = freed;
 }
 
-/* Give back next when a quarter is used, and no more than most. */
-static void set_limit(lp_slabs *slabs, size_t most)
+/* What is used when it is time to give back. */
+static size_t quarter_of(const lp_slabs *slabs)
 {
-    size_t quarter = slabs->size < WORTH ? 0 : slabs->size / 4;
-    slabs->give_below = quarter < most ? quarter : most;
+    return slabs->size < WORTH ? 0 : slabs->size / 4;
 }
 
 void lp_slabs_keep(lp_slabs *slabs)
 {
     slabs->give_below = 0;
+    slabs->left = SIZE_MAX; /* add_slab does not change that */
 }
 
 static bool add_slab(lp_slabs *slabs)
@@ -134,15 +131,12 @@ static bool add_slab(lp_slabs *slabs)
     /* What is left of the last one is a block as well. */
     if (slabs->at < slabs->end)
         put(slabs, slabs->at, class_of((size_t)(slabs->end - slabs->at)));
-    size_t number = slabs_up_to(slabs, begin);
-    memmove(&slabs->slabs[number + 1], &slabs->slabs[number],
-            (slabs->count - number) * sizeof(slab));
-    slabs->slabs[number] = (slab){.begin = begin, .size = size};
-    slabs->count++;
+    slabs->slabs[slabs->count++] = (slab){.begin = begin, .size = size};
     slabs->newest = slabs->at = begin;
     slabs->end = begin + size;
     slabs->size += size;
-    set_limit(slabs, SIZE_MAX);
+    /* Not before what was free then has been used and freed once more. */
+    if (slabs->freed >= slabs->left) slabs->give_below = quarter_of(slabs);
     return true;
 }
 
@@ -164,6 +158,7 @@ static inline void *take(lp_slabs *slabs, size_t size)
     block *found = slabs->free[class];
     if (!found) return cut(slabs, class);
     slabs->free[class] = found->next;
+    found->mark = 0;
     slabs->used += class_size(class);
     return found;
 }
@@ -173,51 +168,61 @@ static inline void drop(lp_slabs *slabs, void *memory, size_t size)
     size_t class = class_of(size);
     put(slabs, memory, class);
     slabs->used -= class_size(class);
+    slabs->freed += class_size(class);
     if (slabs->used < slabs->give_below) lp_slabs_give_back(slabs);
 }
 
-static bool is_empty(const lp_slabs *slabs, const slab *one)
+/* The free block that begins at a place, if one does: gives its class. */
+static bool find_free(const lp_slabs *slabs, const uint8_t *at, size_t *class)
 {
-    return one->free == one->size && one->begin != slabs->newest;
+    uint64_t mark = ((const block *)(const void *)at)->mark;
+    *class = (size_t)(mark - mark_of(slabs, at, 0));
+    return *class < CLASSES;
+}
+
+/* Bytes that are free between begin and end; lists them, if asked to. */
+static size_t read_slab(lp_slabs *slabs, uint8_t *begin, const uint8_t *end,
+                        bool lists)
+{
+    size_t class, sum = 0;
+    for (uint8_t *at = begin; at < end;) {
+        if (!find_free(slabs, at, &class)) {
+            at += STEP;
+            continue;
+        }
+        if (lists) put(slabs, at, class);
+        sum += class_size(class);
+        at += class_size(class);
+    }
+    return sum;
 }
 
 void lp_slabs_give_back(lp_slabs *slabs)
 {
-    for (size_t i = 0; i < slabs->count; i++)
-        slabs->slabs[i].free = 0;
-    for (size_t class = 0; class < CLASSES; class ++) {
-        for (const block *b = slabs->free[class]; b; b = b->next) {
-            slab *of = slab_of(slabs, b);
-            if (of) of->free += class_size(class);
-        }
-    }
-    size_t empty = 0;
-    for (size_t i = 0; i < slabs->count; i++)
-        empty += is_empty(slabs, &slabs->slabs[i]);
-    for (size_t class = 0; empty > 0 && class < CLASSES; class ++) {
-        block **link = &slabs->free[class];
-        while (*link) {
-            const slab *of = slab_of(slabs, *link);
-            if (of && is_empty(slabs, of)) {
-                *link = (*link)->next;
-            } else {
-                link = &(*link)->next;
-            }
-        }
-    }
+    uint8_t *first = (uint8_t *)slabs;
     size_t kept = 0;
+    memset(slabs->free, 0, sizeof(slabs->free));
     for (size_t i = 0; i < slabs->count; i++) {
-        const slab *one = &slabs->slabs[i];
-        if (is_empty(slabs, one)) {
-            lp_pages_give(one->begin, one->size);
-            slabs->size -= one->size;
-        } else {
-            slabs->slabs[kept++] = *one;
+        const slab one = slabs->slabs[i];
+        bool newest = one.begin == slabs->newest;
+        const uint8_t *end = newest ? slabs->at : one.begin + one.size;
+        if (!newest && read_slab(slabs, one.begin, end, false) == one.size) {
+            lp_pages_give(one.begin, one.size);
+            slabs->size -= one.size;
+            continue;
         }
+        (void)read_slab(slabs, one.begin, end, true);
+        slabs->slabs[kept++] = one;
     }
+    (void)read_slab(slabs, first + struct_size(),
+                    slabs->newest == first ? slabs->at : first + FIRST_SLAB,
+                    true);
     slabs->count = kept;
+    slabs->freed = 0;
+    slabs->left = slabs->size - slabs->used;
     /* What was not empty now will not be so soon. */
-    set_limit(slabs, slabs->used / 8);
+    size_t few = slabs->used / 8, quarter = quarter_of(slabs);
+    slabs->give_below = few < quarter ? few : quarter;
 }
 
 /* To another class, or to malloc, or back from there. */

@@ -225,7 +225,7 @@ static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
         cell->length = sizeof(reason);
         memcpy(cell->at.bytes, &reason, sizeof(reason));
     }
-    cell->finished_at = lp_clock_now();
+    lp_cell_note_end(cell, lp_clock_now());
     if (!work->counted) executor->settled++;
     count_loss_locked(executor, reason.cause, 1);
     lp_control_complete(&executor->control, task->number,

@@ -181,6 +181,7 @@ int64_t lp_executor_look(lp_executor *executor)
 
 bool lp_task_interrupt(lp_task *task)
 {
+    if (lp_phase_is_done(lp_task_state(task))) return false;
     if (lp_task_cancel(task)) return true;
     if (task->manual) return false;
     lp_executor *executor = task->executor;

@@ -95,7 +95,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     cell->worker = 0;
     cell->arena = 0;
     cell->pid = 0;
-    cell->finished_at = 0;
+    lp_cell_note_end(cell, 0);
     cell->at.submitted_at = 0;
     /* Not pending before it is queued, so that nobody settles it. */
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
@@ -198,6 +198,7 @@ bool lp_task_cancel(lp_task *task)
     uint32_t before;
     if (!lp_cell_settle(cell, LP_CANCELLED, &before))
         return (before & LP_PHASE) == LP_CANCELLED;
+    lp_cell_note_end(cell, lp_clock_now());
     lp_executor *executor = task->executor;
     lp_lock_enter(&executor->lock);
     lp_executor_settle_locked(executor, LP_CANCELLED, 1);
@@ -211,7 +212,9 @@ bool lp_task_cancel(lp_task *task)
 void lp_task_settle_locked(lp_task *task, lp_phase phase)
 {
     uint32_t before;
-    if (!lp_cell_settle(lp_task_cell(task), phase, &before)) return;
+    lp_cell *cell = lp_task_cell(task);
+    if (!lp_cell_settle(cell, phase, &before)) return;
+    lp_cell_note_end(cell, lp_clock_now());
     lp_executor_settle_locked(task->executor, phase, 1);
     task->executor->tasks_settled++;
     lp_control_make_room(&task->executor->control);
@@ -294,7 +297,7 @@ int lp_task_settle(lp_task *task, lp_phase phase)
     uint32_t state = lp_task_state(task);
     if (lp_phase_is_done(state)) return LP_INVALID;
     /* The owner thread alone completes a manual future, so this is no race. */
-    cell->finished_at = lp_clock_now();
+    lp_cell_note_end(cell, lp_clock_now());
     if ((state & LP_PHASE) == LP_PENDING && lp_task_set_running(task) != LP_OK)
         return LP_INVALID;
     tell_settled(task, lp_cell_complete(cell, phase));

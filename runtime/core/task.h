@@ -68,18 +68,27 @@ typedef struct lp_slot {
 
 typedef struct lp_cell {
     _Atomic uint32_t state;
-    _Atomic uint32_t next; /* in the completed list: number + 1 */
-    int64_t finished_at;   /* clock, nanoseconds */
-    uint64_t length;       /* of the outcome in bytes */
-    uint16_t worker;       /* that ran it */
-    uint16_t arena;        /* that has the outcome, if it is not here */
-    int32_t pid;           /* of the worker; 0: the host's */
+    _Atomic uint32_t next;       /* in the completed list: number + 1 */
+    _Atomic int64_t finished_at; /* clock, nanoseconds */
+    uint64_t length;             /* of the outcome in bytes */
+    uint16_t worker;             /* that ran it */
+    uint16_t arena;              /* that has the outcome, if it is not here */
+    int32_t pid;                 /* of the worker; 0: the host's */
     union {
         int64_t submitted_at; /* before there is an outcome; 0: not noted */
         lp_place outcome;
         uint8_t bytes[LP_CELL_INLINE];
     } at;
 } lp_cell;
+
+/*
+ * When the task ended: before it is seen as done, or, if nobody ran it, just
+ * after it.
+ */
+static inline void lp_cell_note_end(lp_cell *cell, int64_t now)
+{
+    atomic_store_explicit(&cell->finished_at, now, memory_order_relaxed);
+}
 
 static inline bool lp_phase_is_done(uint32_t state)
 {

@@ -281,7 +281,7 @@ static void run_task(lp_worker *worker, uint32_t number)
     lp_worker_point(worker, "stored");
 
     note_end(worker, phase);
-    cell->finished_at = worker->now;
+    lp_cell_note_end(cell, worker->now);
     /* Whoever sees it done can see that it may still have to be posted. */
     atomic_store_explicit(&record->completing, 1, memory_order_relaxed);
     lp_worker_point(worker, "completing");

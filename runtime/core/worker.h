@@ -242,6 +242,8 @@ lp_job_end lp_worker_end_job(lp_worker *worker, uint64_t job, int64_t timeout);
 
 /* Items are jobs too: with numbers from here on. */
 #define LP_JOB_ITEMS ((uint64_t)1 << 40)
+/* The number of an initializer or a finalizer. */
+#define LP_JOB_SETUP ((uint64_t)1 << 61)
 
 /* The word of a job that the host has ended. */
 #define LP_JOB_GIVEN_UP ((uint64_t)1 << 62)

@@ -77,13 +77,45 @@ static bool run_parcel(lp_state *state, const lp_buffer *parcel,
     return outcome.ending == LP_RETURNED;
 }
 
+/* The workers of its executor are told to end, whatever they do. */
+static bool is_over(const lp_identity *identity)
+{
+    if (!identity->executor) return false;
+    const lp_control *control = lp_executor_control(identity->executor);
+    return atomic_load(&control->layout->mode) == LP_MODE_STOP;
+}
+
+/*
+ * The same as a job, which can be stopped, but has no limit. Nothing, if the
+ * executor's workers are to end now: whoever tells them that later sees the
+ * job. One that is stuck and was given up finds that its worker's record is
+ * another's by now.
+ */
+static bool run_as_job(const lp_identity *identity, lp_state *state,
+                       const lp_buffer *parcel)
+{
+    lp_job_words *words = identity->stop ? identity->stop->words : NULL;
+    /* A state that is replaced is so within the job of a task. */
+    if (!words || atomic_load(&words->job) != 0)
+        return run_parcel(state, parcel, &identity->outcomes);
+    atomic_store(&words->job, LP_JOB_SETUP);
+    bool fine =
+        is_over(identity) || run_parcel(state, parcel, &identity->outcomes);
+    uint64_t found = LP_JOB_SETUP;
+    if (atomic_compare_exchange_strong(&words->job, &found, 0)) return fine;
+    if (found == (LP_JOB_SETUP | LP_JOB_STOPPED) &&
+        atomic_compare_exchange_strong(&words->job, &found, 0))
+        lp_state_recover(state);
+    return fine;
+}
+
 /* Tell people of a failure. */
 static void log_failure(const lp_setup *setup, const char *what,
                         const lp_identity *identity, const char *why)
 {
     char line[LP_BREAK_TEXT + 3 * LP_NAME_SIZE];
     snprintf(line, sizeof(line), "exception in %s of %s: %s", what,
-             identity->name, why);
+             identity->name, why[0] ? why : "it was stopped");
     setup->log(setup->log_context, line);
 }
 
@@ -121,7 +153,7 @@ int lp_setup_ready(const lp_setup *setup, lp_identity *identity,
         lp_state_limit(state, setup->memory_limit, why, sizeof(why)) != LP_OK)
         return report_failure(setup, identity, "start", why, text, size);
     if (setup->initializer.length == 0 ||
-        run_parcel(state, &setup->initializer, &identity->outcomes))
+        run_as_job(identity, state, &setup->initializer))
         return LP_OK;
     return report_failure(setup, identity, "initializer", lp_call_text(state),
                           text, size);
@@ -157,7 +189,7 @@ void lp_setup_end(const lp_setup *setup, const lp_identity *identity,
 {
     lp_state_lift_limit(state);
     if (orderly && setup->finalizer.length > 0 &&
-        !run_parcel(state, &setup->finalizer, &identity->outcomes))
+        !run_as_job(identity, state, &setup->finalizer))
         log_failure(setup, "finalizer", identity, lp_call_text(state));
     char why[LP_BREAK_TEXT];
     if (lp_state_close_engine(state, why, sizeof(why)) != LP_OK)

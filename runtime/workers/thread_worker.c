@@ -110,6 +110,12 @@ static void set_kind(thread_worker *worker, bool limited)
     worker->loop.self = limited ? (void *)worker : (void *)worker->state;
 }
 
+/* It was stuck, and another has its place. */
+static bool is_given_up(thread_worker *worker)
+{
+    return atomic_load(&worker->stop.given_up);
+}
+
 /* The thread's main function. */
 static void *run(void *argument)
 {
@@ -122,15 +128,18 @@ static void *run(void *argument)
     lp_thread_set_name(worker->identity.name);
     atomic_store(&worker->loop.record->thread, lp_thread_number());
     lp_stop_adopt(&worker->stop);
-    if (lp_setup_begin(setup, &worker->identity, &worker->state, text,
-                       sizeof(text)) != LP_OK) {
-        lp_executor_break(executor, text);
-    } else {
+    int status = lp_setup_begin(setup, &worker->identity, &worker->state, text,
+                                sizeof(text));
+    if (status == LP_OK) {
         set_kind(worker, setup->memory_limit > 0);
-        end = lp_worker_run(&worker->loop);
+        end = is_given_up(worker) ? LP_END_ABANDONED
+                                  : lp_worker_run(&worker->loop);
         lp_setup_end(setup, &worker->identity, worker->state,
                      end != LP_END_ABANDONED);
+    } else if (!is_given_up(worker)) {
+        lp_executor_break(executor, text);
     }
+    if (is_given_up(worker)) end = LP_END_ABANDONED;
     lp_stop_adopt(NULL);
     if (end == LP_END_ABANDONED) {
         lp_executor_abandoned_ended(executor, worker->loop.arena);

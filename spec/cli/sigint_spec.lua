@@ -52,6 +52,26 @@ describe("Ctrl-C", function()
     assert_interrupted(result)
   end)
 
+  for name, waits in pairs {
+    ["a result"] = "f:result()",
+    ["many futures"] = "for _ in lpool.as_completed { f } do end",
+    ["all futures"] = "lpool.wait { f }",
+    ["a map"] = "for _ in ex:map(lpool.sleep, { 1000 }) do end",
+  } do
+    it("in a callback ends the wait for " .. name, function()
+      assert_interrupted(run((([[
+        local lpool = require "lpool"
+        local ex = lpool.ThreadPoolExecutor(2)
+        local f = ex:submit(lpool.sleep, 1000)
+        ex:submit(math.abs, 1):add_done_callback(function()
+          interrupt()
+          while true do local t = {} end
+        end)
+        WAITS
+      ]]):gsub("WAITS", waits))))
+    end)
+  end
+
   it("runs to-be-closed variables", function()
     local result = run([[
       local t <close> = setmetatable({}, { __close = function(_, e) print("closed", e) end })

@@ -99,6 +99,15 @@ return function(kind)
     end
   end)
 
+  it("yields cancelled ones when they were cancelled", function()
+    local a, b, c = lpool.Future(), lpool.Future(), lpool.Future()
+    c:set_result(1)
+    b:cancel()
+    a:set_result(2)
+    local order = collect { a, b, c }
+    assert.is_true(order[1] == c and order[2] == b and order[3] == a)
+  end)
+
   it("takes a list with metamethods, and leaves it as it is", function()
     local ex <close> = make()
     local f, g = ex:submit(echo, 1), ex:submit(echo, 2)

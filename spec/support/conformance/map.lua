@@ -356,6 +356,22 @@ return function(kind)
     end, "")
   end)
 
+  it("reads a list through its metamethods", function()
+    local ex <close> = make()
+    local items = { "a", "b", "c" }
+    local proxy = setmetatable({}, {
+      __len = function() return 3 end,
+      __index = function(_, i) return items[i] end,
+    })
+    local results = ex:map(string.lower, proxy):totable()
+    assert.are.same({ 3, "a", "b", "c" }, { results.n, results[1], results[2], results[3] })
+    local counted = setmetatable({ "A", "B" }, { __index = { n = 1 } })
+    assert.are.same({ "a", n = 1 }, ex:map(string.lower, counted):totable())
+    helper.misuse(function()
+      ex:map(string.lower, setmetatable({}, { __index = { n = "x" } }))
+    end, "n must be an integer >= 0")
+  end)
+
   it("gives what is done while a later item takes long", function()
     if not kind.concurrent then
       return -- nothing runs while one waits

@@ -250,4 +250,33 @@ return function(kind)
       assert.are.same({}, not_done)
     end)
   end
+
+  for _, stop in ipairs { "terminate_workers", "kill_workers" } do
+    for name, fn in pairs {
+      ["waits"] = function() lpool.sleep(1000) end,
+      ["computes"] = function() while true do end end,
+    } do
+      it(("%s ends a worker whose initializer %s"):format(stop, name), function()
+        if not kind.concurrent then
+          return
+        end
+        local ex = make { max_workers = 1, initializer = fn }
+        local f = ex:submit(echo)
+        ex[stop](ex)
+        ex:shutdown()
+        assert.is_true(f:done())
+      end)
+
+      it(("%s ends a worker whose finalizer %s"):format(stop, name), function()
+        if not kind.concurrent then
+          return
+        end
+        local ex = make { max_workers = 1, finalizer = fn }
+        ex:submit(echo):result()
+        assert.is_false(ex:shutdown { timeout = 0.1 })
+        ex[stop](ex)
+        ex:shutdown()
+      end)
+    end
+  end
 end

@@ -68,7 +68,7 @@ return function(kind)
   end)
 
   it("refuses another return condition", function()
-    for _, condition in ipairs { "SOME", 42, true } do
+    for _, condition in ipairs { "SOME", 42, true, "wait", "gather" } do
       helper.misuse(function()
         lpool.wait({}, { return_when = condition })
       end, "Invalid return condition")
