@@ -490,6 +490,7 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
 
     if (status != LP_OK) {
         lp_task_release(*task);
+        *task = NULL;
         return status;
     }
     if (executor->kind->run_queued) {

@@ -154,9 +154,11 @@ void lp_task_release(lp_task *task)
 {
     if (!task) return;
     /* Who has the only reference is the only one who could make another. */
-    if (atomic_load_explicit(&task->references, memory_order_acquire) != 1 &&
-        atomic_fetch_sub(&task->references, 1) != 1)
+    if (atomic_load_explicit(&task->references, memory_order_acquire) == 1) {
+        atomic_store_explicit(&task->references, 0, memory_order_relaxed);
+    } else if (atomic_fetch_sub(&task->references, 1) != 1) {
         return;
+    }
     lp_host *host = task->executor->host;
     if (!task->manual && atomic_load(&task->posted)) {
         lp_lock_enter(&host->waiters);
