@@ -33,6 +33,7 @@ typedef struct lp_task {
     lp_task_extras *extras;      /* owned; NULL if it has none */
     uint16_t sent;               /* to this worker alone: number + 1 */
     uint8_t manual;              /* immutable: a future without a worker */
+    uint8_t apart;               /* both are read as one word, without these: */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
