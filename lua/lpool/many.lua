@@ -127,7 +127,7 @@ end
 -- @raise on an unknown `return_when`; never on a timeout
 function many.wait(futures, given)
   local condition = type(given) == "table" and given.return_when
-  if condition ~= nil and condition and many[condition] ~= condition then
+  if condition and many[condition] ~= condition then
     error("Invalid return condition: " .. tostring(condition), 2)
   end
   local wish = options.check(given, wait_options, 2)

@@ -16,10 +16,11 @@ lpool_executor *lp_check_executor(lua_State *L, int index);
 lpool_future *lp_check_future(lua_State *L, int index);
 
 /*
- * What the box at index 1 holds, if its metatable is that upvalue of the
- * running method: cheaper than a look-up by name. NULL: check it by name.
+ * What the box at index holds, if its metatable is that upvalue of the
+ * running function: cheaper than a look-up by name. NULL: it is none, or has
+ * to be checked by name.
  */
-void *lp_test_self(lua_State *L, int upvalue);
+void *lp_test_box(lua_State *L, int index, int upvalue);
 
 /*
  * Seconds at index as nanoseconds: -1 for none, nil or infinity; never less

@@ -19,10 +19,10 @@ lpool_future *lp_check_future(lua_State *L, int index)
     return *box;
 }
 
-void *lp_test_self(lua_State *L, int upvalue)
+void *lp_test_box(lua_State *L, int index, int upvalue)
 {
-    void **box = lua_touserdata(L, 1);
-    if (!box || !lua_getmetatable(L, 1)) return NULL;
+    void **box = lua_touserdata(L, index);
+    if (!box || !lua_getmetatable(L, index)) return NULL;
     bool same = lua_rawequal(L, -1, lua_upvalueindex(upvalue));
     lua_pop(L, 1);
     return same ? *box : NULL;

@@ -132,7 +132,7 @@ static int open_executor(lua_State *L)
  */
 static lpool_executor *self_executor(lua_State *L)
 {
-    lpool_executor *executor = lp_test_self(L, 2);
+    lpool_executor *executor = lp_test_box(L, 1, 2);
     return executor ? executor : lp_check_executor(L, 1);
 }
 

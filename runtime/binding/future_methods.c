@@ -13,7 +13,7 @@ static const char *const state_names[] = {
 /* The future at index 1, for methods with its metatable as their upvalue. */
 static lpool_future *self_future(lua_State *L)
 {
-    lpool_future *future = lp_test_self(L, 1);
+    lpool_future *future = lp_test_box(L, 1, 1);
     return future ? future : lp_check_future(L, 1);
 }
 

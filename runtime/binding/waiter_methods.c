@@ -75,16 +75,6 @@ static int new_waiter(lua_State *L)
     return 1;
 }
 
-/* The future at the top of the stack, or NULL; the metatable is upvalue 1. */
-static lpool_future *test_future(lua_State *L)
-{
-    lpool_future **box = lua_touserdata(L, -1);
-    if (!box || !lua_getmetatable(L, -1)) return NULL;
-    bool same = lua_rawequal(L, -1, lua_upvalueindex(1));
-    lua_pop(L, 1);
-    return same ? *box : NULL;
-}
-
 /*
  * core.copy_futures(list): a copy of a list of futures, each of which was
  * submitted after the one before it, so that none is there twice; nil if it
@@ -102,7 +92,7 @@ static int copy_futures(lua_State *L)
     uint64_t last = 0;
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, 1, (lua_Integer)i);
-        const lpool_future *future = test_future(L);
+        const lpool_future *future = lp_test_box(L, -1, 1);
         uint64_t number = future ? lpool_future_number(future) : 0;
         if (number <= last) return 0;
         last = number;

@@ -173,8 +173,8 @@ static int run_program(command_line *line)
     int status = lua_pcall(L, 1, 1, 0);
     bool fine = status == LUA_OK && lua_toboolean(L, -1);
     if (status != LUA_OK) lp_chunk_report(L, "lpool");
-    lpool_closestate(
-        L); /* finishes what was submitted, and joins the workers */
+    /* Finishes what was submitted, and joins the workers. */
+    lpool_closestate(L);
     return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -8,7 +8,6 @@
 /* Warnings, as those of luaL_newstate: the function says what the state is. */
 static void warn_off(void *L, const char *message, int continues);
 static void warn_on(void *L, const char *message, int continues);
-static void warn_on_with(void *L, const char *message, int continues);
 
 /* Whether a message is for us: "@on" and "@off" are. */
 static int is_control(lua_State *L, const char *message, int continues)

@@ -15,16 +15,17 @@
 
 /* ---- results ---- */
 
-/* Say where the results are that were made. */
-static void show_results(lp_state *state, uint64_t place)
+/* Say where the results are that were made; false if nobody is to know. */
+static bool show_results(lp_state *state, uint64_t place)
 {
     lp_progress *progress = state->source.progress;
     /* A thread that was given up writes into its own memory alone. */
     if (state->stop &&
         atomic_load_explicit(&state->stop->given_up, memory_order_relaxed))
-        return;
+        return false;
     atomic_store_explicit(&progress->results, place * 4 + state->form,
                           memory_order_release);
+    return true;
 }
 
 /*
@@ -52,7 +53,7 @@ static void drop_eagerly(void *owner, uint64_t place)
     if (progress &&
         atomic_load_explicit(&progress->results, memory_order_relaxed) / 4 ==
             place)
-        show_results(state, now);
+        (void)show_results(state, now);
     outcomes->drop(outcomes->owner, place);
 }
 
@@ -77,11 +78,7 @@ static void begin_results(lp_state *state)
 static void note_progress(lp_state *state)
 {
     lp_progress *progress = state->source.progress;
-    if (!progress) return;
-    if (state->stop &&
-        atomic_load_explicit(&state->stop->given_up, memory_order_relaxed))
-        return;
-    show_results(state, state->results.place);
+    if (!progress || !show_results(state, state->results.place)) return;
     atomic_store_explicit(&progress->done, state->next - state->first,
                           memory_order_release);
 }
@@ -144,7 +141,7 @@ static int use_messages(lua_State *L, lp_state *state)
         lua_pop(L, 1);
     }
     if (status != LP_OK && state->source.progress)
-        show_results(state, 0); /* not all of them are there */
+        (void)show_results(state, 0); /* not all of them are there */
     lp_buffer_clear(&integers);
     state->whole = state->results.length;
     return status;

@@ -8,6 +8,8 @@
  *   failed(...)       the text with which decoding in the worker fails
  *   assigns(f)        what the info says of a message with f
  */
+#include "check.h"
+
 #include "base/alloc.h"
 #include "codec/codec.h"
 
@@ -16,17 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int failures;
-
-#define CHECK(claim)                                                           \
-    do {                                                                       \
-        if (!(claim)) {                                                        \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,         \
-                    #claim);                                                   \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
 
 /* Two states that talk to each other. */
 typedef struct pair {

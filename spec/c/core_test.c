@@ -6,6 +6,8 @@
  * doubles the items of a group. Several submitters, cancellers and waiters
  * race with them.
  */
+#include "check.h"
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -19,17 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int failures;
 static int tests;
-
-#define CHECK(claim)                                                           \
-    do {                                                                       \
-        if (!(claim)) {                                                        \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,         \
-                    #claim);                                                   \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
 
 /* ---- workers that need no Lua ---- */
 

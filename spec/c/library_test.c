@@ -4,6 +4,8 @@
  * Children are forked and ask through a socket, or stand in the same process
  * and ask by a call, where only what they ask matters.
  */
+#include "check.h"
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -24,17 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int failures;
 static int tests;
-
-#define CHECK(claim)                                                           \
-    do {                                                                       \
-        if (!(claim)) {                                                        \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,         \
-                    #claim);                                                   \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
 
 /* Nothing here takes a second; what takes this long, hangs. */
 #define PATIENCE_SECONDS 100u

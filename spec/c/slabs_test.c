@@ -1,4 +1,6 @@
 /* slabs_test.c - the memory of a Lua state, without Lua. */
+#include "check.h"
+
 #include "base/slabs.h"
 
 #include <stdbool.h>
@@ -7,17 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int failures;
 static int tests;
-
-#define CHECK(claim)                                                           \
-    do {                                                                       \
-        if (!(claim)) {                                                        \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,         \
-                    #claim);                                                   \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
 
 #define BLOCKS 20000u
 

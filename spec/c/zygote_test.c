@@ -6,6 +6,8 @@
  * test has to know that processes are gone, each holds the writing end of a
  * pipe, whose reading end then sees the end of file.
  */
+#include "check.h"
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -32,18 +34,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int failures;
 static int tests;
 static char program[4096]; /* this one; under valgrind /proc has another */
-
-#define CHECK(claim)                                                           \
-    do {                                                                       \
-        if (!(claim)) {                                                        \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__,         \
-                    #claim);                                                   \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
 
 /* Nothing takes that long; past it a test has failed, and the program ends. */
 #define PATIENCE INT64_C(30000000000)

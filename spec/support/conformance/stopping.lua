@@ -57,6 +57,13 @@ return function(kind)
     assert.are.equal(1, f:result())
   end)
 
+  it("does not interrupt what was cancelled", function()
+    local f = lpool.Future()
+    assert.is_true(f:cancel())
+    assert.is_false(f:interrupt())
+    assert.are.equal("cancelled", f:state())
+  end)
+
   if not kind.concurrent then
     return
   end
@@ -69,6 +76,7 @@ return function(kind)
     gate:await(1)
     assert.is_true(f:interrupt())
     assert.are.equal("cancelled", f:state())
+    assert.is_false(f:interrupt())
     gate:open()
     ex:shutdown()
     assert.are.equal(1, gate:count())
