@@ -40,11 +40,8 @@ void lp_helper_announce(void)
 
 static int copy_path(const lpool *pool, const char *from, char **path)
 {
-    size_t size = strlen(from) + 1;
-    *path = lp_alloc(pool->host.allocator, size);
-    if (!*path) return LP_NOMEM;
-    memcpy(*path, from, size);
-    return LP_OK;
+    *path = lp_alloc_text(pool->host.allocator, from);
+    return *path ? LP_OK : LP_NOMEM;
 }
 
 /* The folder above that of path, so many times; false if there is none. */

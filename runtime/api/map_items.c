@@ -20,15 +20,11 @@ static lpool_map *new_map(lp_caller *caller, const char *label)
     lpool_map *map = lp_calloc(allocator, 1, sizeof(*map));
     if (!map) return NULL;
     map->allocator = allocator;
-    if (!label) return map;
-    size_t size = strlen(label) + 1;
-    map->label = lp_alloc(allocator, size);
-    if (map->label) {
-        memcpy(map->label, label, size);
-        return map;
+    if (label && !(map->label = lp_alloc_text(allocator, label))) {
+        lp_free(map);
+        return NULL;
     }
-    lp_free(map);
-    return NULL;
+    return map;
 }
 
 int lpool_map_open(lua_State *L, lpool_executor *executor,

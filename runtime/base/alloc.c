@@ -101,6 +101,13 @@ void *lp_realloc(const lp_allocator *allocator, void *block, size_t size)
     return seal(made, allocator, size);
 }
 
+char *lp_alloc_text(const lp_allocator *allocator, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = lp_alloc(allocator, size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
 void lp_free(void *block)
 {
     if (!block) return;

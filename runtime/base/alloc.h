@@ -26,6 +26,9 @@ typedef struct lp_allocator {
 void *lp_alloc(const lp_allocator *allocator, size_t size);
 void *lp_calloc(const lp_allocator *allocator, size_t count, size_t size);
 
+/* A copy of a text. NULL: no memory. */
+char *lp_alloc_text(const lp_allocator *allocator, const char *text);
+
 /* Like realloc; a block that is there keeps its own allocator. */
 void *lp_realloc(const lp_allocator *allocator, void *block, size_t size);
 

@@ -605,9 +605,7 @@ void lp_executor_stop(lp_executor *executor, int signal)
 void lp_executor_break_locked(lp_executor *executor, const char *text)
 {
     if (executor->broken) return;
-    size_t size = strlen(text) + 1;
-    executor->broken_text = lp_alloc(executor->host->allocator, size);
-    if (executor->broken_text) memcpy(executor->broken_text, text, size);
+    executor->broken_text = lp_alloc_text(executor->host->allocator, text);
     executor->broken =
         executor->broken_text ? executor->broken_text : "not enough memory";
     cancel_pending_locked(executor, LP_LOST);

@@ -340,9 +340,8 @@ int lp_executor_new_group(lp_executor *executor, const lp_group_about *about,
 {
     char *label = NULL;
     if (about->label) {
-        label = lp_alloc(executor->host->allocator, strlen(about->label) + 1);
+        label = lp_alloc_text(executor->host->allocator, about->label);
         if (!label) return LP_NOMEM;
-        memcpy(label, about->label, strlen(about->label) + 1);
     }
     lp_lock_enter(&executor->lock);
     int status = lp_executor_check_locked(executor);
