@@ -20,6 +20,7 @@
 
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 /* A worker that lives is not moving for longer, unless it is stopped. */
 #define STILL_NANOSECONDS 20000000
@@ -233,7 +234,7 @@ static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
                                                            : LP_LOST);
 }
 
-/* It was done with a task, but had perhaps not told anybody. */
+/* It had completed a task, but had perhaps not told anybody. */
 static void tell_locked(const burial *work, lp_task *task,
                         uint32_t state) UNDER_LOCK
 {
@@ -245,19 +246,37 @@ static void tell_locked(const burial *work, lp_task *task,
         lp_control_post(&executor->control, task->number);
 }
 
+/* Whether the task is in the queue, or with a worker other than the dead. */
+static bool is_elsewhere(const burial *work, uint32_t task)
+{
+    return is_queued(work->executor, task) || others_have(work, task);
+}
+
+/*
+ * Somebody else has ended a task that the dead had announced, and tells of it
+ * himself. The dead may have been the one to take it out of its batch.
+ */
+static void let_go_locked(const burial *work, const lp_task *task,
+                          uint32_t state) UNDER_LOCK
+{
+    if ((state & LP_QUEUED) && !task->sent && !is_elsewhere(work, task->number))
+        lp_control_unqueue(&work->executor->control, task->number);
+}
+
 static void settle_running_locked(const burial *work) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_task *task = lp_executor_announced(executor, work->number);
     if (!task) return;
     uint32_t state = lp_task_state(task);
-    if (lp_phase_is_done(state)) {
+    if (lp_phase_is_done(state) && work->counted) {
         tell_locked(work, task, state);
+    } else if (lp_phase_is_done(state)) {
+        let_go_locked(work, task, state);
     } else if (is_running(state)) {
         if (!others_run(work, task) && is_running(lp_task_state(task)))
             lose_task_locked(work, task);
-    } else if (!task->sent && !is_queued(executor, task->number) &&
-               !others_have(work, task->number) &&
+    } else if (!task->sent && !is_elsewhere(work, task->number) &&
                is_pending(lp_task_state(task))) {
         give_back_locked(executor, task->number);
     }
@@ -561,6 +580,19 @@ static void reset_record(lp_record *record)
     atomic_store(&record->attempts, 0);
 }
 
+#ifdef LP_DEBUG
+/* Others go on meanwhile: tests see what they do then. */
+static void dawdle(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    (void)nanosleep(&pause, NULL);
+}
+#else
+static void dawdle(void)
+{
+}
+#endif
+
 void lp_burial(lp_executor *executor, uint32_t number, const lp_death *death)
 {
     lp_record *record = record_of(executor, number);
@@ -570,6 +602,7 @@ void lp_burial(lp_executor *executor, uint32_t number, const lp_death *death)
     lp_words *words = control->words;
     /* What it has posted is known then, and what it has not is not. */
     lp_host_collect_from(executor);
+    dawdle();
 
     lp_lock_enter(&executor->lock);
     bool moving = atomic_load(&work.record->moving) != 0;

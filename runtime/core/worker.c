@@ -76,7 +76,9 @@ void lp_control_unqueue(lp_control *control, uint32_t number)
 {
     lp_cell *cell = cell_at(control, number);
     uint32_t before = atomic_fetch_and(&cell->state, ~LP_QUEUED);
-    if (lp_phase_is_done(before) && (before & LP_ABANDONED))
+    /* After a death others may do the same: who cleared the flag posts it. */
+    if ((before & LP_QUEUED) && lp_phase_is_done(before) &&
+        (before & LP_ABANDONED))
         lp_control_post(control, number);
 }
 
