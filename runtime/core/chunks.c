@@ -4,6 +4,27 @@
 #include "base/alloc.h"
 #include "base/status.h"
 
+/*
+ * Private chunks begin with a cache line, so that an object of 64 bytes is in
+ * one, and nobody else's. What is to be freed stands before the chunk.
+ */
+#define LINE ((size_t)64)
+
+static char *take_private(const lp_allocator *allocator, size_t size)
+{
+    char *block = lp_calloc(allocator, 1, size + LINE + sizeof(void *));
+    if (!block) return NULL;
+    uintptr_t begin = (uintptr_t)block + sizeof(void *);
+    char *chunk = block + ((begin + LINE - 1) / LINE * LINE - (uintptr_t)block);
+    ((void **)(void *)chunk)[-1] = block;
+    return chunk;
+}
+
+static void free_private(char *chunk)
+{
+    lp_free(((void **)(void *)chunk)[-1]);
+}
+
 void lp_chunks_init(lp_chunks *chunks, const lp_allocator *allocator)
 {
     chunks->allocator = allocator;
@@ -29,7 +50,7 @@ void lp_chunks_clear(lp_chunks *chunks, size_t (*size)(uint32_t, const void *),
         if (chunks->file) {
             lp_shm_unmap(chunks->file, memory, size(i, context));
         } else {
-            lp_free(memory);
+            free_private(memory);
         }
     }
 }
@@ -39,7 +60,7 @@ int lp_chunks_make(lp_chunks *chunks, uint32_t number, size_t size)
     char *memory;
     uint64_t place = 0;
     if (!chunks->file) {
-        memory = lp_calloc(chunks->allocator, 1, size);
+        memory = take_private(chunks->allocator, size);
     } else {
         if (lp_shm_extend(chunks->file, size, &place) != LP_OK) return LP_NOMEM;
         memory = lp_shm_map(chunks->file, place, size);
