@@ -42,9 +42,10 @@ local function checked_rows(only)
   return rows
 end
 
+-- Programs that measure something else for us are told so; the others do not listen.
 local function numbers(peer, work, kind)
   local samples = {}
-  harness.run_once(peers.command(peer, work, kind), samples)
+  harness.run_once(peers.command(peer, work, kind) .. " best", samples)
   return samples
 end
 

@@ -12,6 +12,7 @@
 local rows = {}
 
 local function speed(name, work, key, targets)
+  targets = targets or {}
   targets.name, targets.work, targets.key = name, work, key
   targets.better, targets.digits = "more", 0
   targets.unit = key:find("items") and "items/s" or "tasks/s"
@@ -35,6 +36,7 @@ end
 rows.thread = {
   speed("no-op tasks: submit each, take each", "tasks", "tasks_per_second",
     { times = { cpython = 50, piscina = 40, luv = 3, go = 0.8 } }),
+  speed("the same, a program's first, in fresh memory", "tasks", "first_tasks_per_second"),
 
   speed("map over 1,000,000 integers, a list", "map", "list_items_per_second",
     { at_least = 15e6, times = { cpython = 200 } }),
@@ -79,6 +81,7 @@ rows.thread = {
 rows.process = {
   speed("no-op tasks: submit each, take each", "tasks", "tasks_per_second",
     { times = { cpython = 150 } }),
+  speed("the same, a program's first, in fresh memory", "tasks", "first_tasks_per_second"),
 
   speed("map over 1,000,000 integers, a list", "map", "list_items_per_second",
     { times = { cpython = 4 } }),

@@ -94,7 +94,7 @@ local function print_cells(name, cells, rest)
   for i, text in ipairs(cells) do
     cells[i] = ("%19s"):format(text)
   end
-  print(("%-43s%s  %s"):format(name, table.concat(cells), rest))
+  print(("%-44s%s  %s"):format(name, table.concat(cells), rest))
 end
 
 local function print_head(measured)
