@@ -23,6 +23,11 @@ return {
   FIRST_EXCEPTION = many.FIRST_EXCEPTION,
   ALL_COMPLETED = many.ALL_COMPLETED,
 
+  channel = core.channel,
+  counter = core.counter,
+  dict = core.dict,
+  buffer = core.buffer,
+
   range = range.range,
   zip = range.zip,
   progress = progress.progress,

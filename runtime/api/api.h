@@ -11,6 +11,7 @@
 #include "codec/codec.h"
 #include "core/executor.h"
 #include "core/mailbox.h"
+#include "shared/object.h"
 #include "workers/nursery.h"
 #include "workers/setup.h"
 
@@ -196,6 +197,32 @@ void lp_caller_open_worker(lua_State *L, void *argument);
 bool lp_handle_check(lua_State *L, int index, lp_handle *handle);
 const char *lp_handle_explain(lua_State *L, int index);
 void lp_handle_push(lua_State *L, const lp_handle *handle);
+
+bool lp_object_push_found(lua_State *L, uint64_t number);
+
+/* The handle of the shared object at index; false: it is none of L's host. */
+bool lp_object_check(lua_State *L, int index, lp_handle *handle);
+const char *lp_object_explain(lua_State *L, int index);
+
+/* Make an object of L's host: see lp_object_make. */
+int lp_caller_make_object(lua_State *L, lp_object_kind kind, uint64_t first,
+                          uint64_t second, lpool_object **out);
+
+/*
+ * The value on top as a message, appended to buffer: as lp_encode. And back:
+ * [-0, +1, e]; LP_FAILED: the one is a text that says why not.
+ */
+int lp_caller_encode_value(lua_State *L, lp_caller *caller, lp_buffer *buffer);
+int lp_caller_decode_value(lua_State *L, const uint8_t *bytes, size_t length);
+
+/* LP_INVALID unless the object is of L's host. */
+int lp_caller_enter_with(lua_State *L, const lpool_object *object,
+                         lp_caller **caller);
+
+static inline lp_object *lp_object_inner(const lpool_object *object)
+{
+    return (lp_object *)(uintptr_t)object;
+}
 
 static inline lp_executor *lp_executor_inner(const lpool_executor *executor)
 {

@@ -106,9 +106,15 @@ static void release_task(void *task)
 }
 
 static const struct lp_handle_kind executor_handle = {
-    "an executor", retain_executor, release_executor};
-static const struct lp_handle_kind future_handle = {"a future", retain_task,
-                                                    release_task};
+    .name = "an executor",
+    .retain = retain_executor,
+    .release = release_executor,
+};
+static const struct lp_handle_kind future_handle = {
+    .name = "a future",
+    .retain = retain_task,
+    .release = release_task,
+};
 
 /* Push the weak table of futures that have travelled. */
 static void push_travelled(lua_State *L)
@@ -134,6 +140,7 @@ bool lp_handle_check(lua_State *L, int index, lp_handle *handle)
         *handle = (lp_handle){&executor_handle, executor};
         return true;
     }
+    if (lp_object_check(L, at, handle)) return true;
     if (lp_native_check(L, at, handle)) return !lp_caller_of(L)->to_process;
     lpool_future *future = lpool_test_future(L, at);
     if (!future || lp_task_inner(future)->manual) return false;
@@ -148,6 +155,8 @@ bool lp_handle_check(lua_State *L, int index, lp_handle *handle)
 
 const char *lp_handle_explain(lua_State *L, int index)
 {
+    const char *why = lp_object_explain(L, index);
+    if (why) return why;
     const lpool_future *future = lpool_test_future(L, index);
     if (future && lp_task_inner(future)->manual)
         return "a future made by lpool.Future, which stays in its state";

@@ -30,8 +30,11 @@ static void release_native(void *object)
     lp_free(shared);
 }
 
-const struct lp_handle_kind lp_native_handle = {"a C function", retain_native,
-                                                release_native};
+const struct lp_handle_kind lp_native_handle = {
+    .name = "a C function",
+    .retain = retain_native,
+    .release = release_native,
+};
 
 static int native_call(lua_State *L)
 {

@@ -54,6 +54,12 @@ int lpool_open(const lpool_config *config, lpool **out)
         lp_free(pool);
         return status;
     }
+    pool->host.objects = lp_objects_new(&pool->allocator);
+    if (!pool->host.objects) {
+        lp_host_clear(&pool->host);
+        lp_free(pool);
+        return LP_NOMEM;
+    }
     lp_lock_init(&pool->lock, LP_RANK_POOL);
     pool->config = *config;
     if (!pool->config.log) pool->config.log = log_to_stderr;
@@ -63,6 +69,7 @@ int lpool_open(const lpool_config *config, lpool **out)
         .check_handle = lp_handle_check,
         .explain_handle = lp_handle_explain,
         .push_handle = lp_handle_push,
+        .push_shared = lp_object_push_found,
     };
     pool->worker_codec = pool->caller_codec;
     pool->worker_codec.worker = true;
@@ -110,6 +117,7 @@ int lpool_close(lpool *pool)
     if (stuck) return LP_OK;
     /* References are left if finalizers made objects while a state closed. */
     lp_host_free_executors(host);
+    lp_objects_free(host->objects);
     lp_host_clear(host);
     lp_nursery_free(pool->nursery);
     lp_free(pool->helper);

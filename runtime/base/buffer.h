@@ -25,6 +25,12 @@ struct lp_handle_kind {
     const char *name; /* such as "executor", for messages */
     void (*retain)(void *object);
     void (*release)(void *object);
+    /*
+     * The number by which other processes find it; NULL: it cannot go there.
+     * Such an object is found by its number everywhere, and the handle only
+     * keeps it.
+     */
+    uint64_t (*number)(void *object);
 };
 
 /*

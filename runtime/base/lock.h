@@ -36,6 +36,8 @@ typedef enum lp_rank {
     LP_RANK_WAITERS,    /* who waits for which task, in one host */
     LP_RANK_LIBRARY,    /* the entries of one library */
     LP_RANK_LINK,       /* questions of a child to its host */
+    LP_RANK_OBJECTS,    /* the shared objects of one host */
+    LP_RANK_OBJECT,     /* what is in one of them */
 } lp_rank;
 
 /* What the word of a lock says. */

@@ -52,11 +52,26 @@ double lp_seconds(int64_t nanoseconds);
 /* Make a metatable of this name with these metamethods, and push it. */
 void lp_new_type(lua_State *L, const char *name, const luaL_Reg *metamethods);
 
+/* ---- check.c: shared objects ---- */
+
+/* The object of this kind at index; misuse raises at the caller's line. */
+lpool_object *lp_check_object(lua_State *L, int index, lpool_object_kind kind);
+
+/* Push an object that was just made, whose reference is given; or raise. */
+int lp_push_new_object(lua_State *L, int status, lpool_object *object);
+
+/* The finalizer of all of them. */
+int lp_object_gc(lua_State *L);
+
 /* ---- each adds its part to the module, which is on top: [-0, +0, e] ---- */
 
 void lp_open_futures(lua_State *L);
 void lp_open_executors(lua_State *L);
 void lp_open_results(lua_State *L);
 void lp_open_waiters(lua_State *L);
+void lp_open_channels(lua_State *L);
+void lp_open_counters(lua_State *L);
+void lp_open_dicts(lua_State *L);
+void lp_open_buffers(lua_State *L);
 
 #endif

@@ -113,3 +113,34 @@ void lp_new_type(lua_State *L, const char *name, const luaL_Reg *metamethods)
     lua_pushliteral(L, "the metatable is private");
     lua_setfield(L, -2, "__metatable");
 }
+
+/* ---- shared objects ---- */
+
+lpool_object *lp_check_object(lua_State *L, int index, lpool_object_kind kind)
+{
+    static const char *const types[] = {
+        [LPOOL_CHANNEL] = LPOOL_CHANNEL_TYPE,
+        [LPOOL_COUNTER] = LPOOL_COUNTER_TYPE,
+        [LPOOL_DICT] = LPOOL_DICT_TYPE,
+        [LPOOL_BUFFER] = LPOOL_BUFFER_TYPE,
+    };
+    lpool_object **box = luaL_checkudata(L, index, types[kind]);
+    luaL_argcheck(L, *box, index, "the object was collected");
+    return *box;
+}
+
+int lp_push_new_object(lua_State *L, int status, lpool_object *object)
+{
+    if (status != LPOOL_OK) return lp_raise_status(L, status, NULL);
+    lpool_push_object(L, object);
+    lpool_object_release(object); /* the userdata has its own reference */
+    return 1;
+}
+
+int lp_object_gc(lua_State *L)
+{
+    lpool_object **box = lua_touserdata(L, 1);
+    lpool_object_release(*box);
+    *box = NULL;
+    return 0;
+}

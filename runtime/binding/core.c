@@ -191,6 +191,10 @@ LPOOL_API int luaopen_lpool_core(lua_State *L)
     lp_open_executors(L);
     lp_open_results(L);
     lp_open_waiters(L);
+    lp_open_channels(L);
+    lp_open_counters(L);
+    lp_open_dicts(L);
+    lp_open_buffers(L);
     lpool_push_error_metatable(L);
     lua_setfield(L, -2, "error_metatable");
     lua_pushstring(L, lpool_version());

@@ -43,6 +43,12 @@ typedef struct lp_codec_config {
     bool (*check_handle)(lua_State *L, int index, lp_handle *handle);
     const char *(*explain_handle)(lua_State *L, int index);
     void (*push_handle)(lua_State *L, const lp_handle *handle);
+
+    /*
+     * The same for an object that has a number; false if there is none of
+     * that number here: [-0, +0, e].
+     */
+    bool (*push_shared)(lua_State *L, uint64_t number);
 } lp_codec_config;
 
 /*
@@ -68,6 +74,7 @@ typedef enum lp_role {
     LP_ROLE_ARGUMENTS, /* argument 1, 2, ... */
     LP_ROLE_RESULTS,   /* result 1, 2, ... */
     LP_ROLE_ERROR,     /* the one value is "the error" */
+    LP_ROLE_VALUE,     /* the one value is "the value" */
 } lp_role;
 
 /*

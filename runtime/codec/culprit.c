@@ -112,6 +112,8 @@ int lp_culprit_add_position(lp_encoder *E, int status, lp_role role, int i)
         break;
     case LP_ROLE_ERROR:
         return lp_culprit_add(E, status, "the error", NULL);
+    case LP_ROLE_VALUE:
+        return lp_culprit_add(E, status, "the value", NULL);
     }
     return lp_culprit_add(E, status, step, NULL);
 }

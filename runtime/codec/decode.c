@@ -103,6 +103,20 @@ static int decode_handle(lua_State *L, lp_decoder *D)
     return LP_OK;
 }
 
+static int decode_shared(lua_State *L, lp_decoder *D)
+{
+    uint64_t id;
+    uint32_t number = ++D->numbered;
+    int status = lp_decode_bytes(D, &id, sizeof(id));
+
+    if (status != LP_OK) return status;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (!D->codec->config.push_shared || !D->codec->config.push_shared(L, id))
+        return lp_decode_corrupt(D, "no such shared object");
+    lp_decode_number(L, D, number);
+    return LP_OK;
+}
+
 /* Of n table fields, how many may be made in advance. */
 static int in_advance(lp_decoder *D, size_t n)
 {
@@ -333,6 +347,8 @@ static int decode_composite(lua_State *L, lp_decoder *D, uint8_t tag, int depth)
         return lp_lookup_decode(L, D, (lp_tag)tag);
     case LP_TAG_HANDLE:
         return decode_handle(L, D);
+    case LP_TAG_SHARED:
+        return decode_shared(L, D);
     default:
         return lp_decode_corrupt(D, "an unknown kind of value");
     }

@@ -342,6 +342,16 @@ static int encode_table(lua_State *L, lp_encoder *E, int t, int depth)
     return lp_encode_known(E, entry);
 }
 
+static int put_shared(lp_encoder *E, uint64_t number)
+{
+    uint8_t *at = lp_encoder_room(E, 1 + sizeof(number));
+    if (!at) return LP_NOMEM;
+    *at = LP_TAG_SHARED;
+    memcpy(at + 1, &number, sizeof(number));
+    E->out->length += 1 + sizeof(number);
+    return LP_OK;
+}
+
 static int encode_userdata(lua_State *L, lp_encoder *E, int top, int depth)
 {
     lp_handle handle;
@@ -364,8 +374,10 @@ static int encode_userdata(lua_State *L, lp_encoder *E, int top, int depth)
             return lp_culprit_blame(E, handle.kind->name,
                                     ", which travels to workers only");
         }
-        status = lp_encoder_put_tag32(E, LP_TAG_HANDLE,
-                                      (uint32_t)E->out->handle_count);
+        status = handle.kind->number
+                     ? put_shared(E, handle.kind->number(handle.object))
+                     : lp_encoder_put_tag32(E, LP_TAG_HANDLE,
+                                            (uint32_t)E->out->handle_count);
         return status == LP_OK ? lp_buffer_add_handle(E->out, handle) : status;
     }
     luaL_checkstack(L, LEVEL_SLOTS, NULL);

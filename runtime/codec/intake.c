@@ -242,6 +242,7 @@ const char *lp_decode_peek(const lp_reader *reader)
         return "string";
     case LP_TAG_LIGHT:
     case LP_TAG_HANDLE:
+    case LP_TAG_SHARED:
         return "userdata";
     case LP_TAG_PLAIN:
     case LP_TAG_PLAIN_GLOBALS:

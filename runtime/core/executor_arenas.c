@@ -8,6 +8,8 @@
 #include "base/status.h"
 #include "core/executor_private.h"
 
+#include <string.h>
+
 #define PAGE ((size_t)4096)
 
 /* More numbers than an address has room for are never given out. */
@@ -38,6 +40,24 @@ static int make_arena(lp_executor *executor, lp_outcomes *outcomes)
         return LP_NOMEM;
     }
     return LP_OK;
+}
+
+int lp_executor_put(lp_executor *executor, const void *bytes, size_t length,
+                    lp_place *place)
+{
+    lp_arena *parcels = executor->control.parcels;
+    lp_lock_enter(&executor->lock);
+    int status = lp_arena_alloc(parcels, length, place);
+    lp_lock_leave(&executor->lock);
+    if (status == LP_OK) memcpy(lp_arena_at(parcels, *place), bytes, length);
+    return status;
+}
+
+void lp_executor_drop(lp_executor *executor, lp_place place)
+{
+    lp_lock_enter(&executor->lock);
+    lp_arena_drop(executor->control.parcels, place);
+    lp_lock_leave(&executor->lock);
 }
 
 int lp_executor_use_arena_locked(lp_executor *executor, uint32_t worker)

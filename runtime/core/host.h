@@ -19,12 +19,14 @@
 #include "core/tally.h"
 
 struct lp_task;
+struct lp_objects;
 
 typedef struct lp_host {
     const lp_allocator *allocator; /* of all that belongs to it */
     lp_bell *bell;    /* in a page that workers in other processes see too */
     lp_shm bell_file; /* of that page */
     lp_library *library;
+    struct lp_objects *objects; /* that tasks share; set by whoever made them */
     lp_supervisor supervisor;
     uint32_t round; /* of its looks at limits; its own */
 

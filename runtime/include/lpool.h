@@ -685,6 +685,136 @@ LPOOL_API bool lpool_map_is_ready(lpool_map *map);
 LPOOL_API int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                              uint64_t *number, int *count);
 
+/* ---- shared objects ---- */
+
+/*
+ * Objects that tasks share: they can be among what is submitted to threads,
+ * processes and serial executors, and are the same there. What goes into a
+ * channel or a dict is copied, and copied again when it comes out. An object
+ * lives while somebody refers to it; pools within pools share it too. The
+ * functions without a lua_State may be called by any thread; those with one
+ * return LPOOL_EINVALID for an object of another host than the state's.
+ *
+ * In the process of a worker, channels and dicts ask the host that made the
+ * pool: LPOOL_ECLOSED if that is gone.
+ */
+typedef struct lpool_object lpool_object;
+
+typedef enum lpool_object_kind {
+    LPOOL_CHANNEL = 1,
+    LPOOL_COUNTER,
+    LPOOL_DICT,
+    LPOOL_BUFFER
+} lpool_object_kind;
+
+/* Release with lpool_object_release; NULL is allowed there. */
+LPOOL_API void lpool_object_retain(lpool_object *object);
+LPOOL_API void lpool_object_release(lpool_object *object);
+LPOOL_API lpool_object_kind lpool_object_kind_of(const lpool_object *object);
+
+/*
+ * Push a userdata for an object, retained: its memory is one pointer to it.
+ * [-0, +1, e] The object of this kind at index; NULL if it is none. [-0, +0, -]
+ */
+LPOOL_API void lpool_push_object(lua_State *L, lpool_object *object);
+LPOOL_API lpool_object *lpool_test_object(lua_State *L, int index,
+                                          lpool_object_kind kind);
+
+/* The names of their metatables, in the registry. */
+#define LPOOL_CHANNEL_TYPE "lpool.channel"
+#define LPOOL_COUNTER_TYPE "lpool.counter"
+#define LPOOL_DICT_TYPE    "lpool.dict"
+#define LPOOL_BUFFER_TYPE  "lpool.buffer"
+
+/* A channel of so many messages at most; 0: no limit. 0 or an error. */
+LPOOL_API int lpool_channel_open(lua_State *L, uint64_t capacity,
+                                 lpool_object **channel);
+
+/*
+ * Send the value on top. [-1, +0, e]; LPOOL_EUNSENDABLE: [-1, +1, e], the text
+ * says what cannot cross. LPOOL_ECLOSED: the channel is closed;
+ * LPOOL_ETIMEOUT: it was full all the time. May run callbacks.
+ */
+LPOOL_API int lpool_channel_send(lua_State *L, lpool_object *channel,
+                                 int64_t timeout);
+
+/*
+ * Receive a value. [-0, +1, e] on success; LPOOL_ECLOSED: the channel is
+ * closed, and nothing is left in it; LPOOL_ETIMEOUT: it was empty all the
+ * time; LPOOL_EFAILED: [-0, +1, e], the value cannot be read here, and why.
+ * May run callbacks.
+ */
+LPOOL_API int lpool_channel_receive(lua_State *L, lpool_object *channel,
+                                    int64_t timeout);
+
+/* Nothing can be sent any more. May be called twice. 0 or an error. */
+LPOOL_API int lpool_channel_close(lpool_object *channel);
+
+/* Messages in it. */
+LPOOL_API uint64_t lpool_channel_count(const lpool_object *channel);
+
+/* A 64-bit integer that all change as one. 0 or an error. */
+LPOOL_API int lpool_counter_open(lua_State *L, int64_t value,
+                                 lpool_object **counter);
+LPOOL_API int64_t lpool_counter_add(lpool_object *counter, int64_t n);
+LPOOL_API int64_t lpool_counter_get(const lpool_object *counter);
+LPOOL_API void lpool_counter_set(lpool_object *counter, int64_t value);
+
+/* Set it to wanted if it is expected: true, or false. */
+LPOOL_API bool lpool_counter_swap(lpool_object *counter, int64_t expected,
+                                  int64_t wanted);
+
+/* A dict. Its keys are strings, numbers and booleans. 0 or an error. */
+LPOOL_API int lpool_dict_open(lua_State *L, lpool_object **dict);
+
+/* Whether the value at index can be a key. */
+LPOOL_API bool lpool_dict_is_key(lua_State *L, int index);
+
+/*
+ * The value of the key on top, or nil. [-1, +1, e]; LPOOL_EINVALID: it is no
+ * key [-1, +0, e]; LPOOL_EFAILED: [-1, +1, e], the value cannot be read here.
+ */
+LPOOL_API int lpool_dict_get(lua_State *L, lpool_object *dict);
+
+/*
+ * Set the value on top for the key below it; nil removes it. [-2, +0, e];
+ * LPOOL_EUNSENDABLE: [-2, +1, e].
+ */
+LPOOL_API int lpool_dict_set(lua_State *L, lpool_object *dict);
+
+/*
+ * Set the value of the key below the function on top to what the function
+ * makes of its value: [-2, +1, e], the new value. It is called again if
+ * somebody else changes the value meanwhile; LPOOL_EDEADLOCK if it changes the
+ * value of the key itself. Other results as get and set.
+ */
+LPOOL_API int lpool_dict_update(lua_State *L, lpool_object *dict);
+
+/* Push a table with what is in it now. [-0, +1, e]; LPOOL_EFAILED as get. */
+LPOOL_API int lpool_dict_copy(lua_State *L, lpool_object *dict);
+
+typedef enum lpool_number {
+    LPOOL_U8,
+    LPOOL_I32,
+    LPOOL_I64,
+    LPOOL_F32,
+    LPOOL_F64
+} lpool_number;
+
+/*
+ * So many numbers of a type, all 0, in memory that all processes map. 0, or
+ * LPOOL_ENOMEM.
+ */
+LPOOL_API int lpool_buffer_open(lua_State *L, lpool_number type,
+                                uint64_t count, lpool_object **buffer);
+
+/*
+ * The numbers themselves, valid as long as the object; others may write them
+ * at the same time. type and count may be NULL.
+ */
+LPOOL_API void *lpool_buffer_numbers(lpool_object *buffer, lpool_number *type,
+                                     uint64_t *count);
+
 /* ---- Lua ---- */
 
 /* Make the Lua modules that are compiled in known to package.preload. */

@@ -112,6 +112,39 @@ static int ask(void *context, const lp_library_question *question,
     return fine ? LP_OK : LP_CLOSED;
 }
 
+/* For shared objects: see lp_object_link. */
+static int use(void *context, const lp_object_question *question,
+               const void *key, const void *value, lp_object_answer *answer,
+               lp_buffer *out)
+{
+    child *self = context;
+    lp_child_answer answered;
+    size_t key_length = (size_t)question->key_length;
+    size_t length = (size_t)question->value_length;
+    const lp_child_header header = {.word = LP_CHILD_USES,
+                                    .length = sizeof(*question) + key_length +
+                                              length};
+    lp_lock_enter(&self->link_lock);
+    int status = LP_CLOSED;
+    if (send_all(self->socket, &header, sizeof(header)) &&
+        send_all(self->socket, question, sizeof(*question)) &&
+        send_all(self->socket, key, key_length) &&
+        send_all(self->socket, value, length) &&
+        receive_all(self->socket, &answered, sizeof(answered))) {
+        *answer = answered.object;
+        status = LP_OK;
+        if (answer->status == LP_OK && answer->length > 0) {
+            const void *bytes = lp_arena_check(self->control.parcels,
+                                               answered.place, answer->length);
+            status = bytes && out
+                         ? lp_buffer_append(out, bytes, (size_t)answer->length)
+                         : LP_NOMEM;
+        }
+    }
+    lp_lock_leave(&self->link_lock);
+    return status;
+}
+
 static void tell_broken(child *self, const char *text)
 {
     const lp_child_header header = {.word = LP_CHILD_BROKEN,
@@ -137,7 +170,9 @@ static void note_end(child *self)
 static void execute(void *context, const lp_job *job, lp_outcome *outcome)
 {
     child *self = context;
-    lp_state_worker_kind.execute(self->cradle->state, job, outcome);
+    lp_job own = *job;
+    own.handles = NULL; /* the host's; they have no meaning here */
+    lp_state_worker_kind.execute(self->cradle->state, &own, outcome);
     flush_output();
     note_end(self);
 }
@@ -146,7 +181,9 @@ static void begin_items(void *context, const lp_items *items, uint32_t first,
                         lp_progress *progress)
 {
     child *self = context;
-    lp_state_worker_kind.begin_items(self->cradle->state, items, first,
+    lp_items own = *items;
+    own.handles = NULL;
+    lp_state_worker_kind.begin_items(self->cradle->state, &own, first,
                                      progress);
 }
 
@@ -259,6 +296,12 @@ static void limit_memory(uint64_t limit)
     (void)setrlimit(RLIMIT_DATA, &allowed);
 }
 
+static int attach_objects(child *self, int fd)
+{
+    const lp_object_link link = {.ask = use, .context = self};
+    return lp_objects_attach(self->cradle->host->objects, fd, &link);
+}
+
 static int begin(child *self, const lp_child_request *request, const int *fds)
 {
     lp_cradle *cradle = self->cradle;
@@ -266,6 +309,8 @@ static int begin(child *self, const lp_child_request *request, const int *fds)
     int status = open_memory(self, fds, request->arena);
     int library = attach_library(self, fds[LP_CHILD_LIBRARY_FILE]);
     if (status == LP_OK) status = library;
+    int objects = attach_objects(self, fds[LP_CHILD_OBJECTS_FILE]);
+    if (status == LP_OK) status = objects;
     if (status == LP_OK) status = lp_host_renew(cradle->host);
     if (status == LP_OK) status = read_setup(self);
     if (status != LP_OK) return status;

@@ -8,6 +8,7 @@
 #ifndef LP_WORKERS_CHILD_H
 #define LP_WORKERS_CHILD_H
 
+#include "shared/object.h"
 #include "workers/setup.h"
 
 /* What a child is told when it is forked; descriptors come beside it. */
@@ -26,6 +27,7 @@ enum {
     LP_CHILD_OUTCOMES_FILE,
     LP_CHILD_LIBRARY_FILE, /* read only */
     LP_CHILD_BELL_FILE,
+    LP_CHILD_OBJECTS_FILE,
     LP_CHILD_SOCKET,
     LP_CHILD_FDS
 };
@@ -43,9 +45,16 @@ typedef struct lp_child_setup {
 
 /* From a child to its host, with so many bytes behind it. */
 typedef enum lp_child_word {
-    LP_CHILD_ASKS = 1,  /* an lp_library_question, and the bytes it is about */
-    LP_CHILD_BROKEN = 2 /* it could not begin: the text says why */
+    LP_CHILD_ASKS = 1,   /* an lp_library_question, and the bytes it is about */
+    LP_CHILD_BROKEN = 2, /* it could not begin: the text says why */
+    LP_CHILD_USES = 3    /* an lp_object_question, and its bytes */
 } lp_child_word;
+
+/* The answer to a use of an object. */
+typedef struct lp_child_answer {
+    lp_object_answer object;
+    lp_place place; /* of its bytes, in the host's arena; until the next use */
+} lp_child_answer;
 
 typedef struct lp_child_header {
     uint32_t word;

@@ -35,6 +35,7 @@ struct lp_process_workers {
     uint32_t depth;
     int reader;         /* of the host's memory file */
     int library;        /* of the library's file */
+    int objects;        /* the same of shared objects; borrowed */
     lp_mother *mother;  /* guarded by the executor's lock */
     uint32_t stillborn; /* supervisor only: in a row */
 };
@@ -44,9 +45,11 @@ typedef struct process_worker {
     lp_child child;
     lp_process_workers *workers;
     uint32_t number;
-    lp_watch watch;  /* of the socket, from its birth on */
-    bool watched;    /* supervisor only */
-    lp_buffer heard; /* what has come and is not complete */
+    lp_watch watch;      /* of the socket, from its birth on */
+    bool watched;        /* supervisor only */
+    lp_buffer heard;     /* what has come and is not complete */
+    lp_object_refs refs; /* the shared objects that it has */
+    lp_place answer;     /* what it was told last */
 } process_worker;
 
 lp_process_workers *lp_process_workers_new(const lp_setup *setup,
@@ -77,6 +80,9 @@ int lp_process_workers_attach(lp_process_workers *workers,
         workers->library = -1;
         return status;
     }
+    status = lp_objects_share(lp_executor_host(executor)->objects,
+                              &workers->objects);
+    if (status != LP_OK) return status;
     const lp_child_setup told = {
         .max_tasks = setup->max_tasks,
         .memory_limit = setup->memory_limit,
@@ -106,6 +112,45 @@ static lp_record *record_of(const process_worker *worker)
 
 /* ---- what a child says ---- */
 
+/*
+ * Put the bytes of an answer where the child can read them, in place of those
+ * of its last one.
+ */
+static int keep_answer(process_worker *worker, const lp_buffer *bytes)
+{
+    lp_executor *executor = worker->workers->executor;
+    if (worker->answer) lp_executor_drop(executor, worker->answer);
+    worker->answer = 0;
+    if (!bytes || bytes->length == 0) return LP_OK;
+    return lp_executor_put(executor, bytes->bytes, bytes->length,
+                           &worker->answer);
+}
+
+/* The child uses a shared object. */
+static void serve_use(process_worker *worker, const lp_child_header *header,
+                      const uint8_t *bytes)
+{
+    lp_host *host = lp_executor_host(worker->workers->executor);
+    lp_object_question question;
+    lp_child_answer answer = {.object = {.status = LP_INVALID}};
+    lp_buffer out;
+    lp_buffer_init(&out, host->allocator);
+    (void)keep_answer(worker, NULL);
+    if (header->length >= sizeof(question)) {
+        memcpy(&question, bytes, sizeof(question));
+        uint64_t rest = header->length - sizeof(question);
+        if (question.key_length <= rest &&
+            question.value_length == rest - question.key_length)
+            lp_objects_answer(host->objects, &worker->refs, &question,
+                              bytes + sizeof(question), &answer.object, &out);
+    }
+    if (keep_answer(worker, &out) != LP_OK) answer.object.status = LP_NOMEM;
+    answer.place = worker->answer;
+    lp_buffer_clear(&out);
+    (void)send(worker->watch.fd, &answer, sizeof(answer),
+               MSG_NOSIGNAL | MSG_DONTWAIT); /* as below */
+}
+
 /* Deal with one whole message. */
 static void take_message(process_worker *worker, const lp_child_header *header,
                          const uint8_t *bytes)
@@ -123,6 +168,8 @@ static void take_message(process_worker *worker, const lp_child_header *header,
         /* The child waits for it; if it does not, it is dead or mad. */
         (void)send(worker->watch.fd, &answer, sizeof(answer),
                    MSG_NOSIGNAL | MSG_DONTWAIT);
+    } else if (header->word == LP_CHILD_USES) {
+        serve_use(worker, header, bytes);
     } else if (header->word == LP_CHILD_BROKEN) {
         char text[LP_BREAK_TEXT + 128];
         snprintf(text, sizeof(text), "%.*s", (int)header->length,
@@ -186,6 +233,8 @@ static void free_worker(process_worker *worker)
     if (worker->watched)
         lp_supervisor_forget(&host->supervisor, &worker->watch);
     close(worker->watch.fd);
+    lp_objects_bury(&worker->refs);
+    (void)keep_answer(worker, NULL);
     lp_buffer_clear(&worker->heard);
     lp_free(worker);
 }
@@ -345,6 +394,7 @@ static int bear(process_worker *worker, int socket)
             lp_executor_arena_file(executor, request.arena)->fd,
         [LP_CHILD_LIBRARY_FILE] = workers->library,
         [LP_CHILD_BELL_FILE] = lp_executor_host(executor)->bell_file.fd,
+        [LP_CHILD_OBJECTS_FILE] = workers->objects,
         [LP_CHILD_SOCKET] = socket,
     };
     atomic_store(&record_of(worker)->stage, LP_STAGE_STARTING);

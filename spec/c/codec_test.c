@@ -42,8 +42,11 @@ static void release_shared(void *object)
     ((shared *)object)->references--;
 }
 
-static const struct lp_handle_kind shared_kind = {"thing", retain_shared,
-                                                  release_shared};
+static const struct lp_handle_kind shared_kind = {
+    .name = "thing",
+    .retain = retain_shared,
+    .release = release_shared,
+};
 
 static shared the_shared;
 

@@ -73,6 +73,19 @@ describe("no process is left after", function()
       for i = 1, 40 do many:submit(lpool.sleep, 100) end
       strike("KILL")
     ]], 137 },
+    ["SIGKILL while tasks wait at channels and for keys"] = { [[
+      local empty, full, dict = lpool.channel(), lpool.channel(1), lpool.dict()
+      full:send(1)
+      local function update() dict:update(1, function() gates.arrive(PATH) lpool.sleep(100) end) end
+      ex:submit(update)
+      gates.meet(PATH, 1)
+      ex:submit(function() gates.arrive(PATH) empty:receive() end)
+      ex:submit(function() gates.arrive(PATH) full:send(1) end)
+      idle = lpool.ProcessPoolExecutor(1)
+      idle:submit(function() gates.arrive(PATH) update() end)
+      gates.meet(PATH, 4)
+      strike("KILL")
+    ]], 137 },
     ["SIGKILL while a task has pools of its own"] = { [[
       ex:submit(function(path)
         local inner = lpool.ProcessPoolExecutor(2)

@@ -63,6 +63,8 @@ local waits = {
   shutdown = "ex:shutdown()",
   closing = "",
   map = "for _ in ex:map(function(i) lpool.sleep(100) end, lpool.range(1, 100)) do end",
+  receive = "lpool.channel():receive()",
+  send = "local full = lpool.channel(1) full:send(1) full:send(2)",
   computing = "while true do local t = {} end",
 }
 
@@ -77,6 +79,21 @@ describe("Ctrl-C to the whole group", function()
       ]] .. wait, 6))
     end)
   end
+
+  it("ends programs whose tasks wait at channels, or for a key of a dict", function()
+    check(interrupt([[
+      local ex <close> = lpool.ProcessPoolExecutor(4)
+      local empty, full, dict = lpool.channel(), lpool.channel(1), lpool.dict()
+      full:send(1)
+      local function wait(path, i)
+        gates.arrive(path)
+        if i == 1 then empty:receive() elseif i == 2 then full:send(2) end
+        dict:update("key", function() lpool.sleep(1000) end)
+      end
+      for i = 1, 4 do ex:submit(wait, PATH, i) end
+      empty:receive()
+    ]], 4))
+  end)
 
   it("twice ends it, too", function()
     check(interrupt([[

@@ -3,10 +3,10 @@
 local may_include = {
   base = {},
   core = { "base" },
-  shared = { "base" },
+  shared = { "base", "core" },
   codec = { "base" },
   vm = { "base", "codec" },
-  workers = { "base", "core", "vm" },
+  workers = { "base", "core", "shared", "vm" },
   api = { "base", "core", "shared", "codec", "vm", "workers", "include" },
   binding = { "include" },
   cli = { "include" },

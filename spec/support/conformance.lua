@@ -34,6 +34,10 @@ local topics = {
   "overview",
   "coroutines",
   "programs",
+  "channels",
+  "counters",
+  "dicts",
+  "buffers",
 }
 
 return function(kind)

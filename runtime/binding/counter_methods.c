@@ -1,0 +1,77 @@
+/* counter_methods.c - counters in Lua. */
+#include "binding/binding.h"
+
+static lpool_object *self_counter(lua_State *L)
+{
+    return lp_check_object(L, 1, LPOOL_COUNTER);
+}
+
+/*** lpool.counter([n]) */
+static int new_counter(lua_State *L)
+{
+    lpool_object *counter;
+    int status = lpool_counter_open(L, luaL_optinteger(L, 1, 0), &counter);
+    return lp_push_new_object(L, status, counter);
+}
+
+/*** counter:add([n]): the new value */
+static int counter_add(lua_State *L)
+{
+    lpool_object *counter = self_counter(L);
+    lua_pushinteger(L, lpool_counter_add(counter, luaL_optinteger(L, 2, 1)));
+    return 1;
+}
+
+/*** counter:get() */
+static int counter_get(lua_State *L)
+{
+    lua_pushinteger(L, lpool_counter_get(self_counter(L)));
+    return 1;
+}
+
+/*** counter:set(n) */
+static int counter_set(lua_State *L)
+{
+    lpool_object *counter = self_counter(L);
+    lpool_counter_set(counter, luaL_checkinteger(L, 2));
+    return 0;
+}
+
+/*** counter:compare_and_swap(expected, new): whether it was expected */
+static int counter_swap(lua_State *L)
+{
+    lpool_object *counter = self_counter(L);
+    lua_Integer expected = luaL_checkinteger(L, 2);
+    lua_pushboolean(
+        L, lpool_counter_swap(counter, expected, luaL_checkinteger(L, 3)));
+    return 1;
+}
+
+static int counter_tostring(lua_State *L)
+{
+    lua_Integer value = lpool_counter_get(self_counter(L));
+    lua_pushfstring(L, "counter: %I", (LUAI_UACINT)value);
+    return 1;
+}
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", lp_object_gc},
+    {"__tostring", counter_tostring},
+    {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+    {"add", counter_add}, {"get", counter_get},
+    {"set", counter_set}, {"compare_and_swap", counter_swap},
+    {NULL, NULL},
+};
+
+void lp_open_counters(lua_State *L)
+{
+    lp_new_type(L, LPOOL_COUNTER_TYPE, metamethods);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, new_counter);
+    lua_setfield(L, -2, "counter");
+}

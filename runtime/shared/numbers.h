@@ -1,0 +1,41 @@
+/*
+ * numbers.h - counters and buffers: numbers that all processes map.
+ *
+ * They are read and written without a lock; each number by itself is whole.
+ */
+#ifndef LP_SHARED_NUMBERS_H
+#define LP_SHARED_NUMBERS_H
+
+#include "shared/object.h"
+
+typedef enum lp_number {
+    LP_NUMBER_U8,
+    LP_NUMBER_I32,
+    LP_NUMBER_I64,
+    LP_NUMBER_F32,
+    LP_NUMBER_F64,
+    LP_NUMBER_TYPES
+} lp_number;
+
+/* What all processes see of a buffer. */
+typedef struct lp_numbers {
+    uint32_t type;
+    uint32_t unused;
+    uint64_t count;
+    uint8_t bytes[];
+} lp_numbers;
+
+/* Bytes of one number. */
+size_t lp_number_size(lp_number type);
+
+static inline _Atomic int64_t *lp_counter_value(const lp_object *counter)
+{
+    return counter->memory;
+}
+
+static inline lp_numbers *lp_numbers_of(const lp_object *buffer)
+{
+    return buffer->memory;
+}
+
+#endif
