@@ -41,7 +41,7 @@ typedef enum lp_phase {
 #define LP_SLOT_INLINE 32u
 #define LP_CELL_INLINE 32u
 
-/* Handles of a parcel: only between threads of one process. */
+/* Handles of a parcel: for the host, and for threads of its process. */
 typedef struct lp_handles {
     struct lp_handles *next; /* in a list of those to be dropped */
     size_t count;
@@ -56,7 +56,7 @@ void lp_handles_drop(lp_handles *handles);
 
 typedef struct lp_slot {
     uint64_t length;     /* of the parcel in bytes */
-    lp_handles *handles; /* owned; NULL if there are none, or processes */
+    lp_handles *handles; /* owned by the host; NULL if there are none */
     union {
         lp_place parcel;               /* in the host's arena */
         uint8_t bytes[LP_SLOT_INLINE]; /* if length fits */
