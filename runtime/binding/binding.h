@@ -57,6 +57,13 @@ void lp_new_type(lua_State *L, const char *name, const luaL_Reg *metamethods);
 /* The object of this kind at index; misuse raises at the caller's line. */
 lpool_object *lp_check_object(lua_State *L, int index, lpool_object_kind kind);
 
+/*
+ * Push the metatable of a kind of objects, and its methods; the metatable is
+ * the first upvalue of all of them, as lp_check_object likes it.
+ */
+void lp_open_object(lua_State *L, const char *type, const luaL_Reg *metamethods,
+                    const luaL_Reg *methods);
+
 /* Push an object that was just made, whose reference is given; or raise. */
 int lp_push_new_object(lua_State *L, int status, lpool_object *object);
 

@@ -16,7 +16,7 @@ static const char *const types[] = {"u8", "i32", "i64", "f32", "f64", NULL};
 static const lua_Integer least[] = {0, INT32_MIN, LUA_MININTEGER};
 static const lua_Integer largest[] = {UINT8_MAX, INT32_MAX, LUA_MAXINTEGER};
 
-/* A buffer whose metatable is the first upvalue, with all that is needed. */
+/* What is needed of a buffer. */
 typedef struct numbers {
     lpool_number type;
     uint64_t count;
@@ -33,8 +33,7 @@ typedef struct numbers {
 static numbers self_numbers(lua_State *L)
 {
     numbers self;
-    lpool_object *buffer = lp_test_box(L, 1, 1);
-    if (!buffer) buffer = lp_check_object(L, 1, LPOOL_BUFFER);
+    lpool_object *buffer = lp_check_object(L, 1, LPOOL_BUFFER);
     self.at.any = lpool_buffer_numbers(buffer, &self.type, &self.count);
     return self;
 }
@@ -242,12 +241,6 @@ static int buffer_tostring(lua_State *L)
 
 static const luaL_Reg metamethods[] = {
     {"__gc", lp_object_gc},
-    {NULL, NULL},
-};
-
-/* With the metatable and the methods as upvalues. */
-static const luaL_Reg fast[] = {
-    {"__index", buffer_index},
     {"__newindex", buffer_set},
     {"__len", buffer_length},
     {"__tostring", buffer_tostring},
@@ -261,17 +254,12 @@ static const luaL_Reg methods[] = {
 
 void lp_open_buffers(lua_State *L)
 {
-    lp_new_type(L, LPOOL_BUFFER_TYPE, metamethods);
-    luaL_newlibtable(L, methods);
+    lp_open_object(L, LPOOL_BUFFER_TYPE, metamethods, methods);
     lua_pushvalue(L, -2);
-    luaL_setfuncs(L, methods, 1);
-    for (const luaL_Reg *one = fast; one->name; one++) {
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
-        lua_pushcclosure(L, one->func, 2);
-        lua_setfield(L, -3, one->name);
-    }
-    lua_pop(L, 2);
+    lua_insert(L, -2); /* metatable, metatable, methods */
+    lua_pushcclosure(L, buffer_index, 2);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
     lua_pushcfunction(L, new_buffer);
     lua_setfield(L, -2, "buffer");
 }

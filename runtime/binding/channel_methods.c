@@ -142,8 +142,7 @@ static const luaL_Reg methods[] = {
 
 void lp_open_channels(lua_State *L)
 {
-    lp_new_type(L, LPOOL_CHANNEL_TYPE, metamethods);
-    luaL_newlib(L, methods);
+    lp_open_object(L, LPOOL_CHANNEL_TYPE, metamethods, methods);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     lua_pushcfunction(L, new_channel);

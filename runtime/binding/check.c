@@ -124,9 +124,24 @@ lpool_object *lp_check_object(lua_State *L, int index, lpool_object_kind kind)
         [LPOOL_DICT] = LPOOL_DICT_TYPE,
         [LPOOL_BUFFER] = LPOOL_BUFFER_TYPE,
     };
+    lpool_object *object = lp_test_box(L, index, 1);
+    if (object) return object;
     lpool_object **box = luaL_checkudata(L, index, types[kind]);
     luaL_argcheck(L, *box, index, "the object was collected");
     return *box;
+}
+
+void lp_open_object(lua_State *L, const char *type, const luaL_Reg *metamethods,
+                    const luaL_Reg *methods)
+{
+    luaL_newmetatable(L, type);
+    lua_pushvalue(L, -1);
+    luaL_setfuncs(L, metamethods, 1);
+    lua_pushliteral(L, "the metatable is private");
+    lua_setfield(L, -2, "__metatable");
+    lua_newtable(L);
+    lua_pushvalue(L, -2);
+    luaL_setfuncs(L, methods, 1);
 }
 
 int lp_push_new_object(lua_State *L, int status, lpool_object *object)

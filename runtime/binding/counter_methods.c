@@ -68,8 +68,7 @@ static const luaL_Reg methods[] = {
 
 void lp_open_counters(lua_State *L)
 {
-    lp_new_type(L, LPOOL_COUNTER_TYPE, metamethods);
-    luaL_newlib(L, methods);
+    lp_open_object(L, LPOOL_COUNTER_TYPE, metamethods, methods);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     lua_pushcfunction(L, new_counter);

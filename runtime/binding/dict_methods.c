@@ -105,8 +105,7 @@ static const luaL_Reg methods[] = {
 
 void lp_open_dicts(lua_State *L)
 {
-    lp_new_type(L, LPOOL_DICT_TYPE, metamethods);
-    luaL_newlib(L, methods);
+    lp_open_object(L, LPOOL_DICT_TYPE, metamethods, methods);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
     lua_pushcfunction(L, new_dict);
