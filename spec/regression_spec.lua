@@ -237,4 +237,23 @@ describe("regressions:", function()
     assert.are.equal(1, result.code)
     helper.contains("item 2 of the map", result.err)
   end)
+
+  it("a base function that a script has wrapped goes along with the wrapper", function()
+    for _, kind in ipairs { "ThreadPoolExecutor", "ProcessPoolExecutor" } do
+      prints(">\tin the task\n>\t4 <5>\n>\t4 5\n", ([[
+        local ex <close> = lpool.%s(1)
+        local original, text = print, tostring
+        function print(...) original(">", ...) end
+        local function task(n)
+          if n == 0 then print("in the task") end
+          return math.sqrt(16) // 1 | 0, tostring(5)
+        end
+        ex:submit(task, 0):result()
+        function tostring(value) return "<" .. text(value) .. ">" end
+        print(table.concat({ ex:submit(task, 1):result() }, " "))
+        tostring = text
+        print(table.concat({ ex:submit(task, 1):result() }, " "))
+      ]]):format(kind))
+    end
+  end)
 end)

@@ -275,11 +275,35 @@ void lp_names_notice(lua_State *L, lp_encoder *E, int index)
     lua_pop(L, 1);
 }
 
+/*
+ * Give paths to the base functions that this state began with: the script may
+ * have put its own in their place, which call them. [-0, +0, m]
+ */
+static void add_originals(lua_State *L, const lp_encoder *E)
+{
+    int top = lua_gettop(L);
+
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    lp_context_slot(L, E->base + LP_BASE_CONTEXT, LP_SLOT_NAMES);
+    lp_context_slot(L, E->base + LP_BASE_CONTEXT, LP_SLOT_STANDARD);
+    lua_pushnil(L);
+    for (; lua_next(L, top + 2); lua_settop(L, top + 3)) {
+        if (!lua_iscfunction(L, top + 4)) continue;
+        lua_pushlstring(L, "_G", 3); /* with its zero byte */
+        lua_pushvalue(L, top + 3);
+        lua_concat(L, 2);
+        lua_pushvalue(L, top + 4);
+        consider(L, top + 1);
+    }
+    lua_settop(L, top);
+}
+
 bool lp_names_push_path(lua_State *L, lp_encoder *E, int index)
 {
     for (int i = 0; i < 3; i++) {
         if (push_name(L, E, index) == LUA_TSTRING) return true;
         lua_pop(L, 1);
+        if (i == 0) add_originals(L, E);
         if (i < 2) scan(L, E, i == 0 ? NEW_MODULES : ALL_MODULES, NULL);
     }
     return false;
