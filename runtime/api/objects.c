@@ -190,8 +190,8 @@ int lpool_buffer_open(lua_State *L, lpool_number type, uint64_t count,
 void *lpool_buffer_numbers(lpool_object *buffer, lpool_number *type,
                            uint64_t *count)
 {
-    lp_numbers *numbers = lp_numbers_of(lp_object_inner(buffer));
-    if (type) *type = (lpool_number)numbers->type;
-    if (count) *count = numbers->count;
-    return numbers->bytes;
+    const lp_object *inner = lp_object_inner(buffer);
+    if (type) *type = (lpool_number)lp_numbers_type(inner);
+    if (count) *count = lp_numbers_count(inner);
+    return inner->memory;
 }

@@ -131,9 +131,8 @@ void lp_shm_unmap(const lp_shm *shm, void *memory, size_t size)
     munmap(first - slack, size + slack);
 }
 
-void lp_shm_punch(const lp_shm *shm, uint64_t offset, size_t size)
+bool lp_shm_punch(const lp_shm *shm, uint64_t offset, size_t size)
 {
-    /* A refusal costs memory, and nothing else. */
-    (void)fallocate(shm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                    (off_t)offset, (off_t)size);
+    return fallocate(shm->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     (off_t)offset, (off_t)size) == 0;
 }

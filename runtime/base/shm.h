@@ -61,7 +61,10 @@ void *lp_shm_map(const lp_shm *shm, uint64_t offset, size_t size);
 /* Undo lp_shm_map. */
 void lp_shm_unmap(const lp_shm *shm, void *memory, size_t size);
 
-/* Give the pages of a range back to the system; they read as zeroes then. */
-void lp_shm_punch(const lp_shm *shm, uint64_t offset, size_t size);
+/*
+ * Give the pages of a range back to the system; they read as zeroes then.
+ * False if it refuses: all is as it was.
+ */
+bool lp_shm_punch(const lp_shm *shm, uint64_t offset, size_t size);
 
 #endif

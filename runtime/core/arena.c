@@ -337,11 +337,31 @@ static void empty_segment(lp_arena *arena, uint32_t number)
     segment *where = segment_of(arena, number);
     const size_t page = 4096;
     if (arena->file) {
-        lp_shm_punch(arena->file, arena->extents[number].offset + page,
-                     where->size - page);
+        /* A refusal costs memory, and nothing else. */
+        (void)lp_shm_punch(arena->file, arena->extents[number].offset + page,
+                           where->size - page);
     } else if (!lp_allocator_is_own(arena->allocator)) {
         lp_pages_empty(atomic_load(&where->memory) + page, where->size - page);
     }
+}
+
+void lp_arena_wipe(lp_arena *arena, lp_place place, size_t size)
+{
+    const size_t page = 4096;
+    uint8_t *begin = lp_arena_at(arena, place), *end = begin + size;
+    uint8_t *first = begin + (page - (uintptr_t)begin % page) % page;
+    uint8_t *last = end - (uintptr_t)end % page;
+    if (!arena->file || first >= last) {
+        memset(begin, 0, size);
+        return;
+    }
+    const arena_extent *extent = &arena->extents[place >> OFFSET_BITS];
+    uint64_t offset = place & (((lp_place)1 << OFFSET_BITS) - 1);
+    offset += extent->offset + (uint64_t)(first - begin);
+    if (!lp_shm_punch(arena->file, offset, (size_t)(last - first)))
+        memset(first, 0, (size_t)(last - first));
+    memset(begin, 0, (size_t)(first - begin));
+    memset(last, 0, (size_t)(end - last));
 }
 
 /* A block with a segment of its own. */

@@ -76,6 +76,9 @@ void *lp_arena_check(lp_arena *arena, lp_place place, uint64_t length);
 /* Bytes from a place that was checked to the end of its segment. */
 uint64_t lp_arena_room(lp_arena *arena, lp_place place);
 
+/* Let the first size bytes of a block be zeroes, without memory. Writer. */
+void lp_arena_wipe(lp_arena *arena, lp_place place, size_t size);
+
 /* Give a block back: by the writer, or by anyone else. 0 is allowed. */
 void lp_arena_drop(lp_arena *arena, lp_place place);
 void lp_arena_return(lp_arena *arena, lp_place place);

@@ -110,7 +110,7 @@ int lp_dict_get(lp_object *object, const void *key, size_t key_length,
                                        .key_length = key_length};
         lp_object_answer answer;
         int status = lp_object_ask(object, &question, key, NULL, &answer, out);
-        *about = (lp_dict_about){answer.number, answer.maker};
+        *about = (lp_dict_about){answer.numbers[0], answer.numbers[1]};
         return status;
     }
     dict *self = inner(object);

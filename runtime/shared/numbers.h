@@ -17,14 +17,6 @@ typedef enum lp_number {
     LP_NUMBER_TYPES
 } lp_number;
 
-/* What all processes see of a buffer. */
-typedef struct lp_numbers {
-    uint32_t type;
-    uint32_t unused;
-    uint64_t count;
-    uint8_t bytes[];
-} lp_numbers;
-
 /* Bytes of one number. */
 size_t lp_number_size(lp_number type);
 
@@ -33,9 +25,15 @@ static inline _Atomic int64_t *lp_counter_value(const lp_object *counter)
     return counter->memory;
 }
 
-static inline lp_numbers *lp_numbers_of(const lp_object *buffer)
+/* Of a buffer: its type, and how many numbers its memory has. */
+static inline lp_number lp_numbers_type(const lp_object *buffer)
 {
-    return buffer->memory;
+    return (lp_number)buffer->numbers[0];
+}
+
+static inline uint64_t lp_numbers_count(const lp_object *buffer)
+{
+    return buffer->numbers[1];
 }
 
 #endif

@@ -17,6 +17,10 @@
 
 #define CHAINS      256u /* of objects by number: so many that they are short */
 #define FIRST_BYTES ((size_t)4096) /* are mapped with the books */
+#define MOST_BYTES  ((uint64_t)1 << 40)
+
+/* So large blocks are wiped when they are dropped: new ones cost nothing. */
+#define LARGE ((uint64_t)1 << 20)
 
 struct lp_objects {
     const lp_allocator *allocator;
@@ -113,18 +117,19 @@ static size_t size_of(lp_object_kind kind)
 }
 
 /* Bytes of what is shared. 0: nothing, UINT64_MAX: it cannot be so large. */
-static uint64_t shared_size(lp_object_kind kind, uint64_t type, uint64_t count)
+static uint64_t shared_size(const lp_object *object)
 {
-    if (kind == LP_CHANNEL) return sizeof(lp_channel_words);
-    if (kind == LP_COUNTER) return sizeof(int64_t);
-    if (kind != LP_NUMBERS) return 0;
-    size_t each = lp_number_size((lp_number)type);
-    if (count > ((uint64_t)1 << 40) / each) return UINT64_MAX;
-    return sizeof(lp_numbers) + count * each;
+    if (object->kind == LP_CHANNEL) return sizeof(lp_channel_words);
+    if (object->kind == LP_COUNTER) return sizeof(int64_t);
+    if (object->kind != LP_NUMBERS) return 0;
+    size_t each = lp_number_size(lp_numbers_type(object));
+    uint64_t count = lp_numbers_count(object);
+    return count > MOST_BYTES / each ? UINT64_MAX : count * each + 1;
 }
 
 /* An object with one reference, in no list. NULL: no memory. */
-static lp_object *new_object(lp_objects *all, lp_object_kind kind, uint64_t id)
+static lp_object *new_object(lp_objects *all, lp_object_kind kind, uint64_t id,
+                             const uint64_t *numbers)
 {
     lp_object *object = lp_calloc(all->allocator, 1, size_of(kind));
     if (!object) return NULL;
@@ -133,12 +138,15 @@ static lp_object *new_object(lp_objects *all, lp_object_kind kind, uint64_t id)
     object->references = 1;
     object->kind = kind;
     object->id = id;
+    memcpy(object->numbers, numbers, sizeof(object->numbers));
     return object;
 }
 
-static int take_memory_locked(lp_objects *all, lp_object *object, uint64_t size)
+/* Have what is shared, all zeroes. */
+static int take_memory_locked(lp_objects *all, lp_object *object)
     LP_HOLDS(&all->lock)
 {
+    uint64_t size = shared_size(object);
     if (size == 0) return LP_OK;
     if (size == UINT64_MAX) return LP_NOMEM;
     int status = have_file_locked(all);
@@ -146,44 +154,44 @@ static int take_memory_locked(lp_objects *all, lp_object *object, uint64_t size)
         status = lp_arena_alloc(all->arena, (size_t)size, &object->place);
     if (status != LP_OK) return status;
     object->memory = lp_arena_at(all->arena, object->place);
-    memset(object->memory, 0, (size_t)size);
+    if (size < LARGE) memset(object->memory, 0, (size_t)size);
     return LP_OK;
 }
 
 static void drop_memory_locked(lp_objects *all, const lp_object *object)
     LP_HOLDS(&all->lock)
 {
-    if (object->place) lp_arena_drop(all->arena, object->place);
+    uint64_t size = shared_size(object);
+    if (!object->place) return;
+    if (size >= LARGE) lp_arena_wipe(all->arena, object->place, (size_t)size);
+    lp_arena_drop(all->arena, object->place);
 }
 
 /* What the kind adds to new memory. */
-static int init_object(lp_object *object, uint64_t first, uint64_t second)
+static int init_object(lp_object *object)
 {
     switch ((lp_object_kind)object->kind) {
     case LP_CHANNEL:
-        return lp_channel_init(object, first);
+        return lp_channel_init(object, object->numbers[0]);
     case LP_COUNTER:
-        atomic_store(lp_counter_value(object), (int64_t)first);
+        atomic_store(lp_counter_value(object), (int64_t)object->numbers[0]);
         return LP_OK;
     case LP_DICT:
         return lp_dict_init(object);
     case LP_NUMBERS:
-        lp_numbers_of(object)->type = (uint32_t)first;
-        lp_numbers_of(object)->count = second;
         return LP_OK;
     }
     return LP_INVALID;
 }
 
-static int make_here(lp_objects *all, lp_object_kind kind, uint64_t first,
-                     uint64_t second, lp_object **out)
+static int make_here(lp_objects *all, lp_object_kind kind,
+                     const uint64_t *numbers, lp_object **out)
 {
-    lp_object *object = new_object(all, kind, 0);
+    lp_object *object = new_object(all, kind, 0, numbers);
     if (!object) return LP_NOMEM;
     lp_lock_enter(&all->lock);
-    int status =
-        take_memory_locked(all, object, shared_size(kind, first, second));
-    if (status == LP_OK) status = init_object(object, first, second);
+    int status = take_memory_locked(all, object);
+    if (status == LP_OK) status = init_object(object);
     if (status == LP_OK) {
         object->id = ++all->last_id;
         lp_list_append(chain_of(all, object->id), &object->in_all);
@@ -237,8 +245,8 @@ static void give_up(lp_objects *all, uint64_t id)
 static int adopt(lp_objects *all, const lp_object_answer *answer,
                  lp_object **out)
 {
-    lp_object *object =
-        new_object(all, (lp_object_kind)answer->kind, answer->id);
+    lp_object *object = new_object(all, (lp_object_kind)answer->kind,
+                                   answer->id, answer->numbers);
     if (!object) {
         give_up(all, answer->id);
         return LP_NOMEM;
@@ -247,7 +255,8 @@ static int adopt(lp_objects *all, const lp_object_answer *answer,
     lp_lock_enter(&all->lock);
     lp_object *known = find_locked(all, answer->id); /* another was faster */
     if (!known && answer->place) {
-        object->memory = lp_arena_check(all->arena, answer->place, 0);
+        object->memory =
+            lp_arena_check(all->arena, answer->place, shared_size(object));
     }
     bool fine = known || !answer->place || object->memory;
     if (!known && fine)
@@ -264,8 +273,8 @@ static int adopt(lp_objects *all, const lp_object_answer *answer,
 int lp_object_make(lp_objects *all, lp_object_kind kind, uint64_t first,
                    uint64_t second, lp_object **out)
 {
-    if (!lp_objects_are_remote(all))
-        return make_here(all, kind, first, second, out);
+    const uint64_t numbers[2] = {first, second};
+    if (!lp_objects_are_remote(all)) return make_here(all, kind, numbers, out);
     lp_object_question question = {
         .verb = LP_VERB_MAKE, .kind = kind, .numbers = {first, second}};
     lp_object_answer answer;
@@ -353,6 +362,7 @@ static void give_ref(const lp_objects *all, lp_object_refs *refs,
     }
     answer->kind = object->kind;
     answer->id = object->id;
+    memcpy(answer->numbers, object->numbers, sizeof(answer->numbers));
     answer->place = object->place;
 }
 
@@ -386,8 +396,8 @@ static int use(lp_object *object, const lp_object_question *question,
         if (!is_dict) break;
         status =
             lp_dict_get(object, key, (size_t)question->key_length, out, &about);
-        answer->number = about.version;
-        answer->maker = about.maker;
+        answer->numbers[0] = about.version;
+        answer->numbers[1] = about.maker;
         return status;
     case LP_VERB_SET:
         if (!is_dict) break;

@@ -58,10 +58,9 @@ typedef struct lp_object_answer {
     int32_t status;
     uint32_t kind;
     uint64_t id;
-    uint64_t number; /* a version */
-    uint64_t maker;
-    lp_place place;  /* of what is shared */
-    uint64_t length; /* of the bytes that come with it */
+    uint64_t numbers[2]; /* of the object; or about a value, see dict.h */
+    lp_place place;      /* of what is shared */
+    uint64_t length;     /* of the bytes that come with it */
 } lp_object_answer;
 
 /* How a process asks. The bytes of the answer are appended to out. */
@@ -81,8 +80,9 @@ typedef struct lp_object {
     uint32_t references; /* in this process */
     uint32_t kind;       /* immutable, as all below */
     uint64_t id;
-    lp_place place; /* of what is shared; 0: nothing is */
-    void *memory;   /* the same, as this process sees it */
+    uint64_t numbers[2]; /* that it was made with */
+    lp_place place;      /* of what is shared; 0: nothing is */
+    void *memory;        /* the same, as this process sees it */
 } lp_object;
 
 /* An empty registry; its file is made when it is needed. NULL: no memory. */
