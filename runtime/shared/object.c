@@ -55,9 +55,26 @@ lp_objects *lp_objects_new(const lp_allocator *allocator)
     return all;
 }
 
+/* The object, and what is the host's of it. */
+static void free_object(lp_object *object)
+{
+    if (!lp_objects_are_remote(object->all)) {
+        if (object->kind == LP_CHANNEL) lp_channel_clear(object);
+        if (object->kind == LP_DICT) lp_dict_clear(object);
+    }
+    lp_free(object);
+}
+
 void lp_objects_free(lp_objects *all)
 {
     if (!all) return;
+    for (unsigned i = 0; i < CHAINS; i++) {
+        while (!lp_list_is_empty(&all->chains[i])) {
+            lp_list *first = all->chains[i].next;
+            lp_list_remove(first);
+            free_object(LP_LIST_ENTRY(first, lp_object, in_all));
+        }
+    }
     lp_arena_free(all->arena);
     lp_shm_clear(&all->file);
     lp_free(all);
@@ -305,14 +322,8 @@ void lp_object_release(lp_object *object)
     }
     lp_lock_leave(&all->lock);
     if (!last) return;
-    if (lp_objects_are_remote(all)) {
-        give_up(all, object->id);
-    } else if (object->kind == LP_CHANNEL) {
-        lp_channel_clear(object);
-    } else if (object->kind == LP_DICT) {
-        lp_dict_clear(object);
-    }
-    lp_free(object);
+    if (lp_objects_are_remote(all)) give_up(all, object->id);
+    free_object(object);
 }
 
 /* ---- answering ---- */

@@ -95,7 +95,10 @@ lp_objects *lp_objects_new(const lp_allocator *allocator);
  */
 int lp_objects_attach(lp_objects *all, int fd, const lp_object_link *link);
 
-/* Nobody uses it any more, nor any object in it. NULL is allowed. */
+/*
+ * Nobody uses it any more, nor any object in it: those that were not released
+ * go with it. NULL is allowed.
+ */
 void lp_objects_free(lp_objects *all);
 
 /* The descriptor of its file, borrowed. 0, LP_NOMEM or LP_SYSTEM. */
