@@ -70,7 +70,15 @@ static int park(lp_caller *caller, const attempt *work, int64_t deadline)
             if (until == LP_NEVER || look < until) until = look;
         }
         status = lp_caller_park_for(caller, NULL, &side->word, expected, until);
-        if (status != LP_INTERRUPTED) status = work->again;
+        /*
+         * Whoever was woken has to try, even if the deadline is past by now:
+         * nobody else was woken for what is there.
+         */
+        if (status == LP_OK) {
+            status = work->try(work);
+        } else if (status != LP_INTERRUPTED) {
+            status = work->again;
+        }
     }
     atomic_fetch_sub(&side->waiters, 1);
     /* Whoever woke us did not wake the next. */
