@@ -116,6 +116,10 @@ describe("hosts in C:", function()
       prints("fine\n", "kinds")
     end)
 
+    test("shared objects in C, and in tasks of threads and processes", function()
+      prints("fine\n", "objects")
+    end)
+
     test("an allocator of one's own", function()
       prints("fine\n", "memory")
     end)
