@@ -256,4 +256,24 @@ describe("regressions:", function()
       ]]):format(kind))
     end
   end)
+
+  it("buffers take the memory that was written, and those that were dropped none #program", function()
+    prints("true\ttrue\n", [[
+      local function shared() -- KiB
+        for line in io.lines("/proc/self/status") do
+          local kib = line:match("RssShmem:%s*(%d+)")
+          if kib then return tonumber(kib) end
+        end
+      end
+      local large = lpool.buffer("f64", 1 << 28)
+      large[1], large[#large] = 1, 2
+      local sparse = shared() < 1024
+      local most = 0
+      for _ = 1, 300 do
+        lpool.buffer("u8", 1 << 20):fill(1)
+        most = math.max(most, shared())
+      end
+      print(sparse, most < 100 * 1024)
+    ]])
+  end)
 end)

@@ -215,9 +215,12 @@ int lp_caller_make_object(lua_State *L, lp_object_kind kind, uint64_t first,
 int lp_caller_encode_value(lua_State *L, lp_caller *caller, lp_buffer *buffer);
 int lp_caller_decode_value(lua_State *L, const uint8_t *bytes, size_t length);
 
-/* LP_INVALID unless the object is of L's host. */
+/* LP_INVALID unless the object is of L's host, and of this kind. */
 int lp_caller_enter_with(lua_State *L, const lpool_object *object,
-                         lp_caller **caller);
+                         lp_object_kind kind, lp_caller **caller);
+
+/* Whether it is there, and of this kind. */
+bool lp_object_is(const lpool_object *object, lp_object_kind kind);
 
 static inline lp_object *lp_object_inner(const lpool_object *object)
 {

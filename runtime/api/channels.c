@@ -11,11 +11,11 @@
 #define LOOK_NANOSECONDS 5000000
 
 int lp_caller_enter_with(lua_State *L, const lpool_object *object,
-                         lp_caller **caller)
+                         lp_object_kind kind, lp_caller **caller)
 {
     int status = lp_caller_enter(L, caller);
     if (status != LP_OK) return status;
-    if (!object) return LP_INVALID;
+    if (!lp_object_is(object, kind)) return LP_INVALID;
     const lp_objects *all = (*caller)->pool->host.objects;
     return lp_object_inner(object)->all == all ? LP_OK : LP_INVALID;
 }
@@ -28,12 +28,14 @@ int lpool_channel_open(lua_State *L, uint64_t capacity, lpool_object **channel)
 
 int lpool_channel_close(lpool_object *channel)
 {
-    return channel ? lp_channel_close(lp_object_inner(channel)) : LP_INVALID;
+    if (!lp_object_is(channel, LP_CHANNEL)) return LP_INVALID;
+    return lp_channel_close(lp_object_inner(channel));
 }
 
 uint64_t lpool_channel_count(const lpool_object *channel)
 {
-    return channel ? lp_channel_count(lp_object_inner(channel)) : 0;
+    if (!lp_object_is(channel, LP_CHANNEL)) return 0;
+    return lp_channel_count(lp_object_inner(channel));
 }
 
 /* What is tried until it is done: a message goes in, or comes out. */
@@ -70,7 +72,15 @@ static int park(lp_caller *caller, const attempt *work, int64_t deadline)
             if (until == LP_NEVER || look < until) until = look;
         }
         status = lp_caller_park_for(caller, NULL, &side->word, expected, until);
-        if (status != LP_INTERRUPTED) status = work->again;
+        /*
+         * Whoever was woken has to try, even if the deadline is past by now:
+         * nobody else was woken for what is there.
+         */
+        if (status == LP_OK) {
+            status = work->try(work);
+        } else if (status != LP_INTERRUPTED) {
+            status = work->again;
+        }
     }
     atomic_fetch_sub(&side->waiters, 1);
     /* Whoever woke us did not wake the next. */
@@ -118,7 +128,7 @@ static int64_t deadline_of(int64_t timeout)
 int lpool_channel_send(lua_State *L, lpool_object *channel, int64_t timeout)
 {
     lp_caller *caller;
-    int status = lp_caller_enter_with(L, channel, &caller);
+    int status = lp_caller_enter_with(L, channel, LP_CHANNEL, &caller);
     if (status == LP_THREAD || !L) return status;
     int value = lua_gettop(L);
     int64_t deadline = deadline_of(timeout);
@@ -142,7 +152,7 @@ int lpool_channel_send(lua_State *L, lpool_object *channel, int64_t timeout)
 int lpool_channel_receive(lua_State *L, lpool_object *channel, int64_t timeout)
 {
     lp_caller *caller;
-    int status = lp_caller_enter_with(L, channel, &caller);
+    int status = lp_caller_enter_with(L, channel, LP_CHANNEL, &caller);
     if (status != LP_OK) return status;
     int64_t deadline = deadline_of(timeout);
     attempt work = {.channel = lp_object_inner(channel),

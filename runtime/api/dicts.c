@@ -107,7 +107,7 @@ typedef struct usage {
 /* Begin with the key at index. */
 static int begin(lua_State *L, usage *work, lpool_object *dict, int index)
 {
-    int status = lp_caller_enter_with(L, dict, &work->caller);
+    int status = lp_caller_enter_with(L, dict, LP_DICT, &work->caller);
     if (status != LP_OK) return status;
     if (!lpool_dict_is_key(L, index)) return LP_INVALID;
     work->dict = lp_object_inner(dict);
@@ -172,7 +172,7 @@ int lpool_dict_get(lua_State *L, lpool_object *dict)
     usage work;
     lp_dict_about about;
     int status = begin(L, &work, dict, -1);
-    if (status == LP_THREAD) return status;
+    if (status == LP_THREAD || !L) return status;
     if (status == LP_OK) status = end(L, &work, get(L, &work, &about));
     int pushed = status == LP_OK || status == LP_FAILED;
     lua_remove(L, -1 - pushed);
@@ -183,7 +183,7 @@ int lpool_dict_set(lua_State *L, lpool_object *dict)
 {
     usage work;
     int status = begin(L, &work, dict, -2);
-    if (status == LP_THREAD) return status;
+    if (status == LP_THREAD || !L) return status;
     if (status == LP_OK) status = end(L, &work, set(L, &work, LP_ANY_VERSION));
     int pushed = status == LP_UNSENDABLE;
     lua_rotate(L, -2 - pushed, pushed);
@@ -195,7 +195,9 @@ int lpool_dict_update(lua_State *L, lpool_object *dict)
 {
     usage work;
     lp_dict_about about, before = {0};
-    int status, key = lua_gettop(L) - 1;
+    int status = lp_caller_enter(L, &work.caller);
+    if (status == LP_THREAD || !L) return status;
+    int key = lua_gettop(L) - 1;
     luaL_checkstack(L, 4, "update");
     for (bool again = false;; again = true) {
         lua_settop(L, key + 1);
@@ -216,7 +218,6 @@ int lpool_dict_update(lua_State *L, lpool_object *dict)
         if (status != LP_FAILED) break;
         before = about;
     }
-    if (status == LP_THREAD) return status;
     bool pushed =
         status == LP_OK || status == LP_UNSENDABLE || status == LP_FAILED;
     if (pushed) lua_replace(L, key);
@@ -250,7 +251,7 @@ static int list(lua_State *L, const lp_buffer *snapshot)
 int lpool_dict_copy(lua_State *L, lpool_object *dict)
 {
     lp_caller *caller;
-    int status = lp_caller_enter_with(L, dict, &caller);
+    int status = lp_caller_enter_with(L, dict, LP_DICT, &caller);
     if (status != LP_OK) return status;
     int top = lua_gettop(L);
     luaL_checkstack(L, 6, "dict");

@@ -22,7 +22,7 @@ static const char *const types[] = {
 
 void lpool_object_retain(lpool_object *object)
 {
-    lp_object_retain(lp_object_inner(object));
+    if (object) lp_object_retain(lp_object_inner(object));
 }
 
 void lpool_object_release(lpool_object *object)
@@ -32,7 +32,13 @@ void lpool_object_release(lpool_object *object)
 
 lpool_object_kind lpool_object_kind_of(const lpool_object *object)
 {
-    return (lpool_object_kind)lp_object_inner(object)->kind;
+    return object ? (lpool_object_kind)lp_object_inner(object)->kind
+                  : (lpool_object_kind)0;
+}
+
+bool lp_object_is(const lpool_object *object, lp_object_kind kind)
+{
+    return object && lp_object_inner(object)->kind == kind;
 }
 
 /* ---- userdata ---- */
@@ -154,30 +160,36 @@ int lpool_counter_open(lua_State *L, int64_t value, lpool_object **counter)
     return lp_caller_make_object(L, LP_COUNTER, (uint64_t)value, 0, counter);
 }
 
-static _Atomic int64_t *value_of(const lpool_object *counter)
+/* NULL: it is no counter. */
+static _Atomic int64_t *cell_of(const lpool_object *counter)
 {
+    if (!lp_object_is(counter, LP_COUNTER)) return NULL;
     return lp_counter_value(lp_object_inner(counter));
 }
 
 int64_t lpool_counter_add(lpool_object *counter, int64_t n)
 {
-    int64_t before = atomic_fetch_add(value_of(counter), n);
-    return (int64_t)((uint64_t)before + (uint64_t)n);
+    _Atomic int64_t *cell = cell_of(counter);
+    if (!cell) return 0;
+    return (int64_t)((uint64_t)atomic_fetch_add(cell, n) + (uint64_t)n);
 }
 
 int64_t lpool_counter_get(const lpool_object *counter)
 {
-    return atomic_load(value_of(counter));
+    _Atomic int64_t *cell = cell_of(counter);
+    return cell ? atomic_load(cell) : 0;
 }
 
 void lpool_counter_set(lpool_object *counter, int64_t value)
 {
-    atomic_store(value_of(counter), value);
+    _Atomic int64_t *cell = cell_of(counter);
+    if (cell) atomic_store(cell, value);
 }
 
 bool lpool_counter_swap(lpool_object *counter, int64_t expected, int64_t wanted)
 {
-    return atomic_compare_exchange_strong(value_of(counter), &expected, wanted);
+    _Atomic int64_t *cell = cell_of(counter);
+    return cell && atomic_compare_exchange_strong(cell, &expected, wanted);
 }
 
 int lpool_buffer_open(lua_State *L, lpool_number type, uint64_t count,
@@ -190,6 +202,7 @@ int lpool_buffer_open(lua_State *L, lpool_number type, uint64_t count,
 void *lpool_buffer_numbers(lpool_object *buffer, lpool_number *type,
                            uint64_t *count)
 {
+    if (!lp_object_is(buffer, LP_NUMBERS)) return NULL;
     const lp_object *inner = lp_object_inner(buffer);
     if (type) *type = (lpool_number)lp_numbers_type(inner);
     if (count) *count = lp_numbers_count(inner);

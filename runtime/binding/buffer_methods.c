@@ -6,11 +6,14 @@
  */
 #include "binding/binding.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
 static const char *const types[] = {"u8", "i32", "i64", "f32", "f64", NULL};
+
+static const size_t sizes[] = {1, 4, 8, 4, 8};
 
 /* The least and the largest of the types of integers. */
 static const lua_Integer least[] = {0, INT32_MIN, LUA_MININTEGER};
@@ -74,7 +77,9 @@ static void push_number(lua_State *L, const numbers *self, uint64_t i)
 static uint64_t check_bits(lua_State *L, const numbers *self, int index)
 {
     uint64_t bits = 0;
-    if (lua_type(L, index) != LUA_TNUMBER) luaL_typeerror(L, index, "number");
+    if (lua_type(L, index) != LUA_TNUMBER)
+        luaL_error(L, "the value has to be a number, got a %s",
+                   luaL_typename(L, index));
     if (self->type == LPOOL_F64) {
         double f64 = lua_tonumber(L, index);
         memcpy(&bits, &f64, sizeof(f64));
@@ -125,7 +130,8 @@ static uint64_t check_place(lua_State *L, const numbers *self, int index)
     lua_Integer i = lua_tointegerx(L, index, &fits);
     if (!fits || lua_type(L, index) != LUA_TNUMBER)
         luaL_error(L, "the index has to be an integer, got %s",
-                   luaL_tolstring(L, index, NULL));
+                   lua_isnone(L, index) ? "nothing"
+                                        : luaL_tolstring(L, index, NULL));
     if (i < 1 || (uint64_t)i > self->count)
         luaL_error(L, "the index %I is not in 1 to %I", (LUAI_UACINT)i,
                    (LUAI_UACINT)self->count);
@@ -135,16 +141,26 @@ static uint64_t check_place(lua_State *L, const numbers *self, int index)
 static lpool_number check_type(lua_State *L, int index)
 {
     size_t length = 0;
-    const char *name = luaL_tolstring(L, index, &length);
-    for (int i = 0; types[i]; i++)
-        if (lua_type(L, index) == LUA_TSTRING && strlen(types[i]) == length &&
-            memcmp(types[i], name, length) == 0)
+    const char *name = lua_tolstring(L, index, &length);
+    for (int i = 0; types[i] && lua_type(L, index) == LUA_TSTRING; i++)
+        if (strlen(types[i]) == length && memcmp(types[i], name, length) == 0)
             return (lpool_number)i;
     luaL_error(L,
                "unknown type '%s' of a buffer (known: u8, i32, i64, f32, "
                "f64)",
-               name);
+               luaL_tolstring(L, index, NULL));
     return LPOOL_U8;
+}
+
+/*
+ * Let the collector, to which a buffer is a few bytes, know what it holds: so
+ * that others which nobody has any more are found in time.
+ */
+static void weigh(lua_State *L, lpool_number type, lua_Integer count)
+{
+    double kib = (double)count * (double)sizes[type] / 1024;
+    if (kib < 64 || lua_gc(L, LUA_GCISRUNNING) != 1) return;
+    lua_gc(L, LUA_GCSTEP, kib < INT_MAX / 2 ? (int)kib : INT_MAX / 2);
 }
 
 /*** lpool.buffer(type, n) */
@@ -152,10 +168,15 @@ static int new_buffer(lua_State *L)
 {
     luaL_checkany(L, 1);
     lpool_number type = check_type(L, 1);
+    if (lua_type(L, 2) != LUA_TNUMBER) luaL_typeerror(L, 2, "number");
     lua_Integer count = luaL_checkinteger(L, 2);
     luaL_argcheck(L, count >= 0, 2, "the number of numbers is at least 0");
     lpool_object *buffer;
+    weigh(L, type, count);
     int status = lpool_buffer_open(L, type, (uint64_t)count, &buffer);
+    if (status == LPOOL_ENOMEM)
+        return luaL_error(L, "not enough memory for a buffer of %I %s",
+                          (LUAI_UACINT)count, types[type]);
     return lp_push_new_object(L, status, buffer);
 }
 
@@ -215,7 +236,6 @@ static lua_Integer check_bound(lua_State *L, const numbers *self, int index,
 /*** buffer:string([first [, last]]): the bytes of a part */
 static int buffer_string(lua_State *L)
 {
-    static const size_t sizes[] = {1, 4, 8, 4, 8};
     numbers self = self_numbers(L);
     lua_Integer count = (lua_Integer)self.count;
     lua_Integer first = check_bound(L, &self, 2, 1);

@@ -6,11 +6,23 @@ static lpool_object *self_counter(lua_State *L)
     return lp_check_object(L, 1, LPOOL_COUNTER);
 }
 
+/* The integer at index; a text is none. */
+static lua_Integer check_integer(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TNUMBER) luaL_typeerror(L, index, "integer");
+    return luaL_checkinteger(L, index);
+}
+
+static lua_Integer opt_integer(lua_State *L, int index, lua_Integer absent)
+{
+    return lua_isnoneornil(L, index) ? absent : check_integer(L, index);
+}
+
 /*** lpool.counter([n]) */
 static int new_counter(lua_State *L)
 {
     lpool_object *counter;
-    int status = lpool_counter_open(L, luaL_optinteger(L, 1, 0), &counter);
+    int status = lpool_counter_open(L, opt_integer(L, 1, 0), &counter);
     return lp_push_new_object(L, status, counter);
 }
 
@@ -18,7 +30,7 @@ static int new_counter(lua_State *L)
 static int counter_add(lua_State *L)
 {
     lpool_object *counter = self_counter(L);
-    lua_pushinteger(L, lpool_counter_add(counter, luaL_optinteger(L, 2, 1)));
+    lua_pushinteger(L, lpool_counter_add(counter, opt_integer(L, 2, 1)));
     return 1;
 }
 
@@ -33,7 +45,7 @@ static int counter_get(lua_State *L)
 static int counter_set(lua_State *L)
 {
     lpool_object *counter = self_counter(L);
-    lpool_counter_set(counter, luaL_checkinteger(L, 2));
+    lpool_counter_set(counter, check_integer(L, 2));
     return 0;
 }
 
@@ -41,9 +53,9 @@ static int counter_set(lua_State *L)
 static int counter_swap(lua_State *L)
 {
     lpool_object *counter = self_counter(L);
-    lua_Integer expected = luaL_checkinteger(L, 2);
-    lua_pushboolean(
-        L, lpool_counter_swap(counter, expected, luaL_checkinteger(L, 3)));
+    lua_Integer expected = check_integer(L, 2);
+    lua_pushboolean(L,
+                    lpool_counter_swap(counter, expected, check_integer(L, 3)));
     return 1;
 }
 

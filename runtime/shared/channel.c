@@ -110,6 +110,9 @@ int lp_channel_put(lp_object *object, const void *bytes, size_t length)
         lp_object_question question = {.verb = LP_VERB_PUT,
                                        .value_length = length};
         lp_object_answer answer;
+        /* What would be refused need not go there. */
+        if (atomic_load(&words_of(object)->closed)) return LP_CLOSED;
+        if (lp_channel_count(object) >= object->numbers[0]) return LP_FULL;
         return lp_object_ask(object, &question, NULL, bytes, &answer, NULL);
     }
     channel *self = inner(object);

@@ -59,9 +59,26 @@ lp_objects *lp_objects_new(const lp_allocator *allocator)
     return all;
 }
 
+/* The object, and what is the host's of it. */
+static void free_object(lp_object *object)
+{
+    if (!lp_objects_are_remote(object->all)) {
+        if (object->kind == LP_CHANNEL) lp_channel_clear(object);
+        if (object->kind == LP_DICT) lp_dict_clear(object);
+    }
+    lp_free(object);
+}
+
 void lp_objects_free(lp_objects *all)
 {
     if (!all) return;
+    for (unsigned i = 0; i < CHAINS; i++) {
+        while (!lp_list_is_empty(&all->chains[i])) {
+            lp_list *first = all->chains[i].next;
+            lp_list_remove(first);
+            free_object(LP_LIST_ENTRY(first, lp_object, in_all));
+        }
+    }
     lp_arena_free(all->arena);
     lp_shm_clear(&all->file);
     lp_free(all);
@@ -314,17 +331,26 @@ void lp_object_release(lp_object *object)
     }
     lp_lock_leave(&all->lock);
     if (!last) return;
-    if (lp_objects_are_remote(all)) {
-        give_up(all, object->id);
-    } else if (object->kind == LP_CHANNEL) {
-        lp_channel_clear(object);
-    } else if (object->kind == LP_DICT) {
-        lp_dict_clear(object);
-    }
-    lp_free(object);
+    if (lp_objects_are_remote(all)) give_up(all, object->id);
+    free_object(object);
 }
 
 /* ---- answering ---- */
+
+/* The place of an id among the references, or where it would be. */
+static size_t place_of(const lp_object_refs *refs, uint64_t id)
+{
+    size_t first = 0, end = refs->count;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (refs->items[middle].id < id) {
+            first = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return first;
+}
 
 /* Note a reference that is the process's own. */
 static int add_ref(const lp_objects *all, lp_object_refs *refs,
@@ -332,24 +358,34 @@ static int add_ref(const lp_objects *all, lp_object_refs *refs,
 {
     if (refs->count == refs->capacity) {
         size_t more = refs->capacity ? 2 * refs->capacity : 8;
-        lp_object **items =
-            refs->items
-                ? lp_realloc(all->allocator, refs->items, more * sizeof(*items))
-                : lp_alloc(all->allocator, more * sizeof(*items));
+        size_t size = more * sizeof(*refs->items);
+        lp_object_ref *items =
+            refs->items ? lp_realloc(all->allocator, refs->items, size)
+                        : lp_alloc(all->allocator, size);
         if (!items) return LP_NOMEM;
         refs->items = items;
         refs->capacity = more;
     }
-    refs->items[refs->count++] = object;
+    lp_object_ref *at = refs->items + place_of(refs, object->id);
+    memmove(at + 1, at, (size_t)(refs->items + refs->count - at) * sizeof(*at));
+    *at = (lp_object_ref){object->id, object};
+    refs->count++;
     return LP_OK;
 }
 
-/* The object of an id that the process has; NULL: it has none. */
-static lp_object **find_ref(const lp_object_refs *refs, uint64_t id)
+/* The reference to the object of an id; NULL: the process has none. */
+static lp_object_ref *find_ref(const lp_object_refs *refs, uint64_t id)
 {
-    for (size_t i = 0; i < refs->count; i++)
-        if (refs->items[i]->id == id) return &refs->items[i];
-    return NULL;
+    size_t place = place_of(refs, id);
+    if (place == refs->count || refs->items[place].id != id) return NULL;
+    return &refs->items[place];
+}
+
+static void remove_ref(lp_object_refs *refs, lp_object_ref *ref)
+{
+    refs->count--;
+    memmove(ref, ref + 1,
+            (size_t)(refs->items + refs->count - ref) * sizeof(*ref));
 }
 
 static void give_ref(const lp_objects *all, lp_object_refs *refs,
@@ -435,19 +471,19 @@ void lp_objects_answer(lp_objects *all, lp_object_refs *refs,
         if (answer->status == LP_OK) give_ref(all, refs, object, answer);
         return;
     }
-    lp_object **ref = find_ref(refs, question->id);
+    lp_object_ref *ref = find_ref(refs, question->id);
     if (!ref) {
         answer->status = LP_INVALID;
         return;
     }
     if (question->verb == LP_VERB_RELEASE) {
-        object = *ref;
-        *ref = refs->items[--refs->count];
+        object = ref->object;
+        remove_ref(refs, ref);
         lp_object_release(object);
         return;
     }
-    answer->status =
-        use(*ref, question, bytes, bytes + question->key_length, answer, out);
+    answer->status = use(ref->object, question, bytes,
+                         bytes + question->key_length, answer, out);
     if (answer->status != LP_OK) out->length = before;
     answer->length = out->length - before;
 }
@@ -455,9 +491,10 @@ void lp_objects_answer(lp_objects *all, lp_object_refs *refs,
 void lp_objects_bury(lp_object_refs *refs)
 {
     for (size_t i = 0; i < refs->count; i++) {
+        lp_object *object = refs->items[i].object;
         /* It may have been about to take what it was woken for. */
-        if (refs->items[i]->kind == LP_CHANNEL) lp_channel_stir(refs->items[i]);
-        lp_object_release(refs->items[i]);
+        if (object->kind == LP_CHANNEL) lp_channel_stir(object);
+        lp_object_release(object);
     }
     lp_free(refs->items);
     *refs = (lp_object_refs){0};

@@ -95,7 +95,10 @@ lp_objects *lp_objects_new(const lp_allocator *allocator);
  */
 int lp_objects_attach(lp_objects *all, int fd, const lp_object_link *link);
 
-/* Nobody uses it any more, nor any object in it. NULL is allowed. */
+/*
+ * Nobody uses it any more, nor any object in it: those that were not released
+ * go with it. NULL is allowed.
+ */
 void lp_objects_free(lp_objects *all);
 
 /* The descriptor of its file, borrowed. 0, LP_NOMEM or LP_SYSTEM. */
@@ -113,9 +116,14 @@ void lp_object_release(lp_object *object);
 
 /* ---- for whoever answers a process ---- */
 
-/* What a process has references to. All zeroes at first. */
+/* What a process has references to, by number. All zeroes at first. */
+typedef struct lp_object_ref {
+    uint64_t id;
+    lp_object *object;
+} lp_object_ref;
+
 typedef struct lp_object_refs {
-    lp_object **items;
+    lp_object_ref *items;
     size_t count;
     size_t capacity;
 } lp_object_refs;

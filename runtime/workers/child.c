@@ -124,6 +124,8 @@ static int use(void *context, const lp_object_question *question,
     const lp_child_header header = {.word = LP_CHILD_USES,
                                     .length = sizeof(*question) + key_length +
                                               length};
+    const lp_child_header has_read = {.word = LP_CHILD_HAS_READ};
+    if (header.length > LP_CHILD_MOST_BYTES) return LP_NOMEM;
     lp_lock_enter(&self->link_lock);
     int status = LP_CLOSED;
     if (send_all(self->socket, &header, sizeof(header)) &&
@@ -139,6 +141,9 @@ static int use(void *context, const lp_object_question *question,
             status = bytes && out
                          ? lp_buffer_append(out, bytes, (size_t)answer->length)
                          : LP_NOMEM;
+            /* Others need the memory, if it is much. */
+            if (answer->length > LP_BUFFER_LARGE)
+                (void)send_all(self->socket, &has_read, sizeof(has_read));
         }
     }
     lp_lock_leave(&self->link_lock);

@@ -47,8 +47,12 @@ typedef struct lp_child_setup {
 typedef enum lp_child_word {
     LP_CHILD_ASKS = 1,   /* an lp_library_question, and the bytes it is about */
     LP_CHILD_BROKEN = 2, /* it could not begin: the text says why */
-    LP_CHILD_USES = 3    /* an lp_object_question, and its bytes */
+    LP_CHILD_USES = 3,   /* an lp_object_question, and its bytes */
+    LP_CHILD_HAS_READ = 4 /* the bytes of the last answer */
 } lp_child_word;
+
+/* A child that says more at a time is out of its mind. */
+#define LP_CHILD_MOST_BYTES (((size_t)1 << 30) + ((size_t)1 << 20))
 
 /* The answer to a use of an object. */
 typedef struct lp_child_answer {

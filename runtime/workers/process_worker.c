@@ -24,8 +24,8 @@
 /* So many children that die before they are ready break the executor. */
 #define MOST_STILLBORN 3u
 
-/* A child that says more at a time is out of its mind. */
-#define MOST_BYTES (((size_t)1 << 30) + ((size_t)1 << 20))
+/* Memory for more than this is not kept for what a child says next. */
+#define KEPT_BYTES ((size_t)1 << 20)
 
 struct lp_process_workers {
     lp_setup setup;
@@ -170,6 +170,8 @@ static void take_message(process_worker *worker, const lp_child_header *header,
                    MSG_NOSIGNAL | MSG_DONTWAIT);
     } else if (header->word == LP_CHILD_USES) {
         serve_use(worker, header, bytes);
+    } else if (header->word == LP_CHILD_HAS_READ) {
+        (void)keep_answer(worker, NULL);
     } else if (header->word == LP_CHILD_BROKEN) {
         char text[LP_BREAK_TEXT + 128];
         snprintf(text, sizeof(text), "%.*s", (int)header->length,
@@ -187,7 +189,7 @@ static bool take_messages(process_worker *worker)
         lp_child_header header;
         if (heard->length - at < sizeof(header)) break;
         memcpy(&header, heard->bytes + at, sizeof(header));
-        if (header.length > MOST_BYTES) return false;
+        if (header.length > LP_CHILD_MOST_BYTES) return false;
         if (heard->length - at - sizeof(header) < header.length) break;
         at += sizeof(header);
         take_message(worker, &header, heard->bytes + at);
@@ -195,6 +197,8 @@ static bool take_messages(process_worker *worker)
     }
     memmove(heard->bytes, heard->bytes + at, heard->length - at);
     heard->length -= at;
+    if (heard->length == 0 && heard->capacity > KEPT_BYTES)
+        lp_buffer_clear(heard);
     return true;
 }
 
@@ -214,13 +218,28 @@ static bool listen_to(process_worker *worker)
     }
 }
 
-/* Supervisor: the child says something, or has closed its socket. */
+static bool is_child(const lp_child *child, void *wanted)
+{
+    return child == wanted;
+}
+
+static void kill_child(process_worker *worker)
+{
+    lp_nursery_signal(worker->workers->nursery, SIGKILL, is_child,
+                      &worker->child);
+}
+
+/*
+ * Supervisor: the child says something, or has closed its socket; or what it
+ * says is too much for us.
+ */
 static void hear(void *context)
 {
     process_worker *worker = context;
     lp_host *host = lp_executor_host(worker->workers->executor);
     if (listen_to(worker)) return;
-    /* Its death will be told by the zygote. */
+    /* Its death will be told by the zygote. Until then nobody would answer. */
+    kill_child(worker);
     lp_supervisor_forget(&host->supervisor, &worker->watch);
     worker->watched = false;
 }
@@ -237,17 +256,6 @@ static void free_worker(process_worker *worker)
     (void)keep_answer(worker, NULL);
     lp_buffer_clear(&worker->heard);
     lp_free(worker);
-}
-
-static bool is_child(const lp_child *child, void *wanted)
-{
-    return child == wanted;
-}
-
-static void kill_child(process_worker *worker)
-{
-    lp_nursery_signal(worker->workers->nursery, SIGKILL, is_child,
-                      &worker->child);
 }
 
 /* Supervisor. */

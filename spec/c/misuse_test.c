@@ -180,6 +180,81 @@ static void test_null_for_maps(void)
     CHECK(lua_gettop(L) == 0);
 }
 
+static void push_two(void)
+{
+    lua_settop(L, 0);
+    lua_pushinteger(L, 1);
+    luaL_loadstring(L, "return 1");
+}
+
+/* Each function is given one that it is not for; NULL is for none. */
+static void use_wrongly(lpool_object *object)
+{
+    lpool_object_kind kind = lpool_object_kind_of(object);
+    lpool_number type = LPOOL_F32;
+    uint64_t count = 5;
+    if (kind != LPOOL_CHANNEL) {
+        push_two();
+        CHECK(lpool_channel_send(L, object, 0) == LPOOL_EINVALID);
+        CHECK(lpool_channel_receive(L, object, 0) == LPOOL_EINVALID);
+        CHECK(lpool_channel_close(object) == LPOOL_EINVALID);
+        CHECK(lpool_channel_count(object) == 0 && lua_gettop(L) == 1);
+    }
+    if (kind != LPOOL_COUNTER) {
+        lpool_counter_set(object, 5);
+        CHECK(lpool_counter_add(object, 5) == 0);
+        CHECK(lpool_counter_get(object) == 0);
+        CHECK(!lpool_counter_swap(object, 0, 1));
+    }
+    if (kind != LPOOL_DICT) {
+        push_two();
+        CHECK(lpool_dict_get(L, object) == LPOOL_EINVALID);
+        push_two();
+        CHECK(lpool_dict_set(L, object) == LPOOL_EINVALID);
+        push_two();
+        CHECK(lpool_dict_update(L, object) == LPOOL_EINVALID);
+        CHECK(lpool_dict_copy(L, object) == LPOOL_EINVALID);
+        CHECK(lua_gettop(L) == 0);
+    }
+    if (kind != LPOOL_BUFFER) {
+        CHECK(!lpool_buffer_numbers(object, &type, &count));
+        CHECK(type == LPOOL_F32 && count == 5);
+    }
+    lua_settop(L, 0);
+}
+
+static void test_null_for_objects(void)
+{
+    lpool_object *none = NULL;
+    CHECK(lpool_channel_open(NULL, 1, &none) == LPOOL_EINVALID);
+    CHECK(lpool_channel_open(L, 1, NULL) == LPOOL_EINVALID);
+    CHECK(lpool_counter_open(L, 1, NULL) == LPOOL_EINVALID);
+    CHECK(lpool_dict_open(L, NULL) == LPOOL_EINVALID);
+    CHECK(lpool_buffer_open(L, LPOOL_U8, 1, NULL) == LPOOL_EINVALID && !none);
+    lpool_object_retain(NULL);
+    lpool_object_release(NULL);
+    use_wrongly(NULL);
+    CHECK(lpool_channel_send(NULL, NULL, 0) == LPOOL_EINVALID);
+    CHECK(lpool_channel_receive(NULL, NULL, 0) == LPOOL_EINVALID);
+    CHECK(lpool_dict_get(NULL, NULL) == LPOOL_EINVALID);
+    CHECK(lpool_dict_set(NULL, NULL) == LPOOL_EINVALID);
+    CHECK(lpool_dict_update(NULL, NULL) == LPOOL_EINVALID);
+    CHECK(lpool_dict_copy(NULL, NULL) == LPOOL_EINVALID);
+}
+
+static void test_objects_of_other_kinds(void)
+{
+    lpool_object *objects[4];
+    CHECK(lpool_channel_open(L, 1, &objects[0]) == LPOOL_OK);
+    CHECK(lpool_counter_open(L, 1, &objects[1]) == LPOOL_OK);
+    CHECK(lpool_dict_open(L, &objects[2]) == LPOOL_OK);
+    CHECK(lpool_buffer_open(L, LPOOL_U8, 1, &objects[3]) == LPOOL_OK);
+    for (int i = 0; i < 4; i++) {
+        use_wrongly(objects[i]);
+        lpool_object_release(objects[i]);
+    }
+}
+
 /* ---- what belongs to another host, or to none ---- */
 
 static void test_other_hosts(void)
@@ -249,6 +324,8 @@ static void test_after_shutdown(void)
 
 /* ---- threads ---- */
 
+static lpool_object *channel, *dict;
+
 static void *use_foreign(void *unused)
 {
     lpool_executor_config config;
@@ -259,6 +336,7 @@ static void *use_foreign(void *unused)
     lpool_waiter *waiter;
     size_t which;
     int fd;
+    lpool_object *made;
     (void)unused;
     lpool_executor_config_init(&config);
     CHECK(strstr(lpool_strerror(LPOOL_ETHREAD), "another thread"));
@@ -282,6 +360,13 @@ static void *use_foreign(void *unused)
     CHECK(lpool_finish(L) == LPOOL_ETHREAD);
     CHECK(lpool_sleep(L, 0) == LPOOL_ETHREAD);
     CHECK(lpool_fd(L, &fd) == LPOOL_ETHREAD);
+    CHECK(lpool_counter_open(L, 1, &made) == LPOOL_ETHREAD);
+    CHECK(lpool_channel_send(L, channel, 0) == LPOOL_ETHREAD);
+    CHECK(lpool_channel_receive(L, channel, 0) == LPOOL_ETHREAD);
+    CHECK(lpool_dict_get(L, dict) == LPOOL_ETHREAD);
+    CHECK(lpool_dict_set(L, dict) == LPOOL_ETHREAD);
+    CHECK(lpool_dict_update(L, dict) == LPOOL_ETHREAD);
+    CHECK(lpool_dict_copy(L, dict) == LPOOL_ETHREAD);
     CHECK(lua_gettop(L) == 1 && lua_isfunction(L, 1)); /* untouched */
     return NULL;
 }
@@ -305,9 +390,13 @@ static void in_thread(void *(*body)(void *))
 
 static void test_wrong_thread(void)
 {
+    CHECK(lpool_channel_open(L, 1, &channel) == LPOOL_OK);
+    CHECK(lpool_dict_open(L, &dict) == LPOOL_OK);
     luaL_loadstring(L, "return 1");
     in_thread(use_foreign);
     lua_settop(L, 0);
+    lpool_object_release(channel);
+    lpool_object_release(dict);
     in_thread(move);
     CHECK(lpool_sleep(L, 0) == LPOOL_ETHREAD);
     CHECK(lpool_attach(host, L) == LPOOL_OK); /* and back again */
@@ -338,6 +427,8 @@ int main(void)
     run("null pointers for submits", test_null_for_submits);
     run("null pointers for futures", test_null_for_futures);
     run("null pointers and closed maps", test_null_for_maps);
+    run("null pointers for shared objects", test_null_for_objects);
+    run("shared objects of other kinds", test_objects_of_other_kinds);
     run("another host's executors, futures and states", test_other_hosts);
     run("executors that were shut down", test_after_shutdown);
     run("another thread's state", test_wrong_thread);

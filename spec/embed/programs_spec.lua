@@ -29,6 +29,49 @@ local CLIENTS = [[
   slow:send("quit\n")
 ]]
 
+-- What stands around the example of shared objects in docs/embedding.md.
+local AROUND = [[
+#include <lauxlib.h>
+#include <lpool.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <string.h>
+
+int main(int argc, char **argv)
+{
+    lpool_config config;
+    lpool_executor_config options;
+    lpool_executor *executor;
+    lpool_future *future;
+    lpool *host;
+    lpool_config_init(&config);
+    lpool_config_lua(&config);
+    int code = lpool_helper_main(argc, argv, &config);
+    if (code >= 0) return code;
+    if (lpool_open(&config, &host)) return 1;
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    lpool_openlibs(L);
+    lpool_attach(host, L);
+    lpool_executor_config_init(&options);
+    options.kind = LPOOL_PROCESSES;
+    if (lpool_executor_open(L, &options, &executor)) return 1;
+    %s
+    lpool_future_release(future);
+    lpool_executor_release(executor);
+    lua_close(L);
+    return lpool_close(host);
+}
+]]
+
+-- The first example in C under a heading of docs/embedding.md.
+local function example(heading)
+  local file <close> = assert(io.open("docs/embedding.md"))
+  local text = file:read("a")
+  local _, first = assert(text:find("\n## " .. heading .. "\n", 1, true))
+  return text:match("```c\n(.-)\n```", first)
+end
+
 describe("hosts in C:", function()
   local missing = stage.missing()
   local runners = { ["as they are"] = "", ["under valgrind"] = VALGRIND }
@@ -116,8 +159,23 @@ describe("hosts in C:", function()
       prints("fine\n", "kinds")
     end)
 
+    test("shared objects in C, and in tasks of threads and processes", function()
+      prints("fine\n", "objects")
+    end)
+
     test("an allocator of one's own", function()
       prints("fine\n", "memory")
     end)
   end
+
+  it("the example of shared objects in docs/embedding.md", function()
+    if missing then
+      pending(missing)
+    end
+    local built = stage.compile(AROUND:format(example("Shared objects")))
+    local result = stage.shell("exec " .. built, { limit = 60 })
+    assert.are.equal("", result.err)
+    assert.are.equal("part 1\npart 2\npart 3\n", result.out)
+    assert.are.equal(0, result.code)
+  end)
 end)
