@@ -257,7 +257,7 @@ describe("regressions:", function()
     end
   end)
 
-  it("buffers take the memory that was written, and those that were dropped none #program", function()
+  it("buffers take what was written, and those that were dropped nothing #program", function()
     prints("true\ttrue\n", [[
       local function shared() -- KiB
         for line in io.lines("/proc/self/status") do

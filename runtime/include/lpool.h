@@ -805,8 +805,8 @@ typedef enum lpool_number {
  * So many numbers of a type, all 0, in memory that all processes map. 0, or
  * LPOOL_ENOMEM.
  */
-LPOOL_API int lpool_buffer_open(lua_State *L, lpool_number type,
-                                uint64_t count, lpool_object **buffer);
+LPOOL_API int lpool_buffer_open(lua_State *L, lpool_number type, uint64_t count,
+                                lpool_object **buffer);
 
 /*
  * The numbers themselves, valid as long as the object; others may write them
