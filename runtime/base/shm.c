@@ -14,6 +14,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/*
+ * The leak sanitizer looks for pointers in what it knows: a file of ours may
+ * have some, which mean nothing to other processes.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#    include <sanitizer/lsan_interface.h>
+#    define note_map(memory, size)   __lsan_register_root_region(memory, size)
+#    define note_unmap(memory, size) __lsan_unregister_root_region(memory, size)
+#else
+#    define note_map(memory, size)   ((void)(memory), (void)(size))
+#    define note_unmap(memory, size) ((void)(memory), (void)(size))
+#endif
+
 static uint64_t page_size(void)
 {
     return (uint64_t)sysconf(_SC_PAGESIZE);
@@ -34,6 +47,7 @@ static int map_base(lp_shm *shm, size_t base_size)
     int protection = PROT_READ | (shm->writable ? PROT_WRITE : 0);
     void *base = mmap(NULL, base_size, protection, MAP_SHARED, shm->fd, 0);
     if (base == MAP_FAILED) return LP_NOMEM;
+    note_map(base, base_size);
     shm->base = base;
     shm->base_size = base_size;
     return LP_OK;
@@ -76,7 +90,10 @@ void lp_shm_close(lp_shm *shm)
 
 void lp_shm_clear(lp_shm *shm)
 {
-    if (shm->base) munmap(shm->base, shm->base_size);
+    if (shm->base) {
+        note_unmap(shm->base, shm->base_size);
+        munmap(shm->base, shm->base_size);
+    }
     lp_shm_close(shm);
     lp_shm_init(shm);
 }
@@ -118,7 +135,9 @@ void *lp_shm_map(const lp_shm *shm, uint64_t offset, size_t size)
     int protection = PROT_READ | (shm->writable ? PROT_WRITE : 0);
     void *memory = mmap(NULL, size + (size_t)slack, protection, MAP_SHARED,
                         shm->fd, (off_t)(offset - slack));
-    return memory == MAP_FAILED ? NULL : (uint8_t *)memory + slack;
+    if (memory == MAP_FAILED) return NULL;
+    note_map(memory, size + (size_t)slack);
+    return (uint8_t *)memory + slack;
 }
 
 void lp_shm_unmap(const lp_shm *shm, void *memory, size_t size)
@@ -128,6 +147,7 @@ void lp_shm_unmap(const lp_shm *shm, void *memory, size_t size)
     if (shm->base && first >= shm->base && first < shm->base + shm->base_size)
         return;
     uintptr_t slack = (uintptr_t)first & (uintptr_t)(page_size() - 1);
+    note_unmap(first - slack, size + slack);
     munmap(first - slack, size + slack);
 }
 

@@ -40,9 +40,15 @@ local topics = {
   "buffers",
 }
 
+-- Shared objects are the same to all kinds, but for how processes reach them,
+-- which spec/process/shared_objects_spec.lua is about. So the sanitizers see
+-- these topics with threads, and all others only without sanitizers.
+local shared = { channels = true, counters = true, dicts = true, buffers = true }
+
 return function(kind)
   for _, topic in ipairs(topics) do
-    busted.describe(("%s: %s:"):format(kind.name, topic), function()
+    local tag = shared[topic] and kind.name ~= "thread" and " #again" or ""
+    busted.describe(("%s: %s:%s"):format(kind.name, topic, tag), function()
       require("spec.support.conformance." .. topic)(kind)
     end)
   end
