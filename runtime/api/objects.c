@@ -52,12 +52,18 @@ lpool_object *lpool_test_object(lua_State *L, int index, lpool_object_kind kind)
 /* Have the metatables, which the module makes. */
 static void load_types(lua_State *L)
 {
+    int top = lua_gettop(L);
     if (luaL_getmetatable(L, LPOOL_CHANNEL_TYPE) != LUA_TTABLE) {
-        lua_getglobal(L, "require");
-        lua_pushliteral(L, "lpool");
-        lua_call(L, 1, 0);
+        if (lua_getfield(L, LUA_REGISTRYINDEX, LPOOL_OBJECTS_OPENER) ==
+            LUA_TNIL) {
+            lua_getglobal(L, "require");
+            lua_pushliteral(L, "lpool");
+            lua_call(L, 1, 0);
+            lua_getfield(L, LUA_REGISTRYINDEX, LPOOL_OBJECTS_OPENER);
+        }
+        lua_call(L, 0, 0);
     }
-    lua_pop(L, 1);
+    lua_settop(L, top);
 }
 
 void lpool_push_object(lua_State *L, lpool_object *object)

@@ -59,9 +59,10 @@ lpool_object *lp_check_object(lua_State *L, int index, lpool_object_kind kind);
 
 /*
  * Push the metatable of a kind of objects, and its methods; the metatable is
- * the first upvalue of all of them, as lp_check_object likes it.
+ * the first upvalue of all of them, as lp_check_object likes it. It is put
+ * into the registry when it is complete.
  */
-void lp_open_object(lua_State *L, const char *type, const luaL_Reg *metamethods,
+void lp_open_object(lua_State *L, const luaL_Reg *metamethods,
                     const luaL_Reg *methods);
 
 /* Push an object that was just made, whose reference is given; or raise. */
@@ -70,15 +71,23 @@ int lp_push_new_object(lua_State *L, int status, lpool_object *object);
 /* The finalizer of all of them. */
 int lp_object_gc(lua_State *L);
 
+/* Make the metatables of each kind: [-0, +0, e]. */
+void lp_open_channels(lua_State *L);
+void lp_open_counters(lua_State *L);
+void lp_open_dicts(lua_State *L);
+void lp_open_buffers(lua_State *L);
+
+/* lpool.channel, lpool.counter, ... */
+int lp_new_channel(lua_State *L);
+int lp_new_counter(lua_State *L);
+int lp_new_dict(lua_State *L);
+int lp_new_buffer(lua_State *L);
+
 /* ---- each adds its part to the module, which is on top: [-0, +0, e] ---- */
 
 void lp_open_futures(lua_State *L);
 void lp_open_executors(lua_State *L);
 void lp_open_results(lua_State *L);
 void lp_open_waiters(lua_State *L);
-void lp_open_channels(lua_State *L);
-void lp_open_counters(lua_State *L);
-void lp_open_dicts(lua_State *L);
-void lp_open_buffers(lua_State *L);
 
 #endif

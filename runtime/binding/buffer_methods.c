@@ -164,7 +164,7 @@ static void weigh(lua_State *L, lpool_number type, lua_Integer count)
 }
 
 /*** lpool.buffer(type, n) */
-static int new_buffer(lua_State *L)
+int lp_new_buffer(lua_State *L)
 {
     luaL_checkany(L, 1);
     lpool_number type = check_type(L, 1);
@@ -274,12 +274,10 @@ static const luaL_Reg methods[] = {
 
 void lp_open_buffers(lua_State *L)
 {
-    lp_open_object(L, LPOOL_BUFFER_TYPE, metamethods, methods);
+    lp_open_object(L, metamethods, methods);
     lua_pushvalue(L, -2);
     lua_insert(L, -2); /* metatable, metatable, methods */
     lua_pushcclosure(L, buffer_index, 2);
     lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
-    lua_pushcfunction(L, new_buffer);
-    lua_setfield(L, -2, "buffer");
+    lua_setfield(L, LUA_REGISTRYINDEX, LPOOL_BUFFER_TYPE);
 }

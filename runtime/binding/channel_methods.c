@@ -4,7 +4,7 @@
 #define VALUE_INDEX 2
 
 /*** lpool.channel([capacity]) */
-static int new_channel(lua_State *L)
+int lp_new_channel(lua_State *L)
 {
     lua_Integer capacity = 0;
     if (!lua_isnoneornil(L, 1)) {
@@ -142,9 +142,7 @@ static const luaL_Reg methods[] = {
 
 void lp_open_channels(lua_State *L)
 {
-    lp_open_object(L, LPOOL_CHANNEL_TYPE, metamethods, methods);
+    lp_open_object(L, metamethods, methods);
     lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
-    lua_pushcfunction(L, new_channel);
-    lua_setfield(L, -2, "channel");
+    lua_setfield(L, LUA_REGISTRYINDEX, LPOOL_CHANNEL_TYPE);
 }

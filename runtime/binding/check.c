@@ -131,10 +131,10 @@ lpool_object *lp_check_object(lua_State *L, int index, lpool_object_kind kind)
     return *box;
 }
 
-void lp_open_object(lua_State *L, const char *type, const luaL_Reg *metamethods,
+void lp_open_object(lua_State *L, const luaL_Reg *metamethods,
                     const luaL_Reg *methods)
 {
-    luaL_newmetatable(L, type);
+    lua_newtable(L);
     lua_pushvalue(L, -1);
     luaL_setfuncs(L, metamethods, 1);
     lua_pushliteral(L, "the metatable is private");

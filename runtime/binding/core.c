@@ -104,6 +104,20 @@ static int core_is_future(lua_State *L)
     return 1;
 }
 
+/*
+ * Most states never see a shared object: so their metatables are made when
+ * the first comes. Channels are the last, by which it is known that all are
+ * there.
+ */
+static int open_objects(lua_State *L)
+{
+    lp_open_counters(L);
+    lp_open_dicts(L);
+    lp_open_buffers(L);
+    lp_open_channels(L);
+    return 0;
+}
+
 static const luaL_Reg functions[] = {
     {"sleep", core_sleep},
     {"now", core_now},
@@ -115,6 +129,10 @@ static const luaL_Reg functions[] = {
     {"error_kind", core_error_kind},
     {"is_future", core_is_future},
     {"is_terminal", core_is_terminal},
+    {"channel", lp_new_channel},
+    {"counter", lp_new_counter},
+    {"dict", lp_new_dict},
+    {"buffer", lp_new_buffer},
     {NULL, NULL},
 };
 
@@ -191,10 +209,8 @@ LPOOL_API int luaopen_lpool_core(lua_State *L)
     lp_open_executors(L);
     lp_open_results(L);
     lp_open_waiters(L);
-    lp_open_channels(L);
-    lp_open_counters(L);
-    lp_open_dicts(L);
-    lp_open_buffers(L);
+    lua_pushcfunction(L, open_objects);
+    lua_setfield(L, LUA_REGISTRYINDEX, LPOOL_OBJECTS_OPENER);
     lpool_push_error_metatable(L);
     lua_setfield(L, -2, "error_metatable");
     lua_pushstring(L, lpool_version());

@@ -19,7 +19,7 @@ static lua_Integer opt_integer(lua_State *L, int index, lua_Integer absent)
 }
 
 /*** lpool.counter([n]) */
-static int new_counter(lua_State *L)
+int lp_new_counter(lua_State *L)
 {
     lpool_object *counter;
     int status = lpool_counter_open(L, opt_integer(L, 1, 0), &counter);
@@ -80,9 +80,7 @@ static const luaL_Reg methods[] = {
 
 void lp_open_counters(lua_State *L)
 {
-    lp_open_object(L, LPOOL_COUNTER_TYPE, metamethods, methods);
+    lp_open_object(L, metamethods, methods);
     lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
-    lua_pushcfunction(L, new_counter);
-    lua_setfield(L, -2, "counter");
+    lua_setfield(L, LUA_REGISTRYINDEX, LPOOL_COUNTER_TYPE);
 }

@@ -23,7 +23,7 @@ static int raise(lua_State *L, int status)
 }
 
 /*** lpool.dict() */
-static int new_dict(lua_State *L)
+int lp_new_dict(lua_State *L)
 {
     lpool_object *dict;
     int status = lpool_dict_open(L, &dict);
@@ -105,9 +105,7 @@ static const luaL_Reg methods[] = {
 
 void lp_open_dicts(lua_State *L)
 {
-    lp_open_object(L, LPOOL_DICT_TYPE, metamethods, methods);
+    lp_open_object(L, metamethods, methods);
     lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
-    lua_pushcfunction(L, new_dict);
-    lua_setfield(L, -2, "dict");
+    lua_setfield(L, LUA_REGISTRYINDEX, LPOOL_DICT_TYPE);
 }

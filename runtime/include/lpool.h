@@ -720,11 +720,15 @@ LPOOL_API void lpool_push_object(lua_State *L, lpool_object *object);
 LPOOL_API lpool_object *lpool_test_object(lua_State *L, int index,
                                           lpool_object_kind kind);
 
-/* The names of their metatables, in the registry. */
-#define LPOOL_CHANNEL_TYPE "lpool.channel"
-#define LPOOL_COUNTER_TYPE "lpool.counter"
-#define LPOOL_DICT_TYPE    "lpool.dict"
-#define LPOOL_BUFFER_TYPE  "lpool.buffer"
+/*
+ * The names of their metatables, in the registry, and of the function there
+ * that makes these metatables when the first object comes.
+ */
+#define LPOOL_OBJECTS_OPENER "lpool.open_objects"
+#define LPOOL_CHANNEL_TYPE   "lpool.channel"
+#define LPOOL_COUNTER_TYPE   "lpool.counter"
+#define LPOOL_DICT_TYPE      "lpool.dict"
+#define LPOOL_BUFFER_TYPE    "lpool.buffer"
 
 /* A channel of so many messages at most; 0: no limit. 0 or an error. */
 LPOOL_API int lpool_channel_open(lua_State *L, uint64_t capacity,
