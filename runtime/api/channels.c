@@ -120,18 +120,13 @@ int lp_caller_decode_value(lua_State *L, const uint8_t *bytes, size_t length)
     return status == LP_OK ? LP_OK : LP_FAILED;
 }
 
-static int64_t deadline_of(int64_t timeout)
-{
-    return timeout < 0 ? LP_NEVER : lp_clock_after(timeout);
-}
-
 int lpool_channel_send(lua_State *L, lpool_object *channel, int64_t timeout)
 {
     lp_caller *caller;
     int status = lp_caller_enter_with(L, channel, LP_CHANNEL, &caller);
     if (status == LP_THREAD || !L) return status;
     int value = lua_gettop(L);
-    int64_t deadline = deadline_of(timeout);
+    int64_t deadline = lp_clock_after(timeout);
     attempt work = {.try = try_put, .again = LP_FULL};
     while (status == LP_OK) {
         work.channel = lp_object_inner(channel);
@@ -154,7 +149,7 @@ int lpool_channel_receive(lua_State *L, lpool_object *channel, int64_t timeout)
     lp_caller *caller;
     int status = lp_caller_enter_with(L, channel, LP_CHANNEL, &caller);
     if (status != LP_OK) return status;
-    int64_t deadline = deadline_of(timeout);
+    int64_t deadline = lp_clock_after(timeout);
     attempt work = {.channel = lp_object_inner(channel),
                     .try = try_take,
                     .again = LP_TIMEOUT};

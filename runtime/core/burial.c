@@ -362,8 +362,7 @@ static void search_tasks_locked(const burial *work) UNDER_LOCK
             !is_pending(state) || !(state & LP_QUEUED))
             continue;
         /* Without memory for the marks the search is slow, and right. */
-        bool elsewhere = known ? known[i] != 0
-                               : is_queued(executor, i) || others_have(work, i);
+        bool elsewhere = known ? known[i] != 0 : is_elsewhere(work, i);
         if (!elsewhere && is_pending(lp_task_state(task)))
             give_back_locked(executor, i);
     }

@@ -15,8 +15,7 @@ typedef struct message {
 typedef struct channel {
     lp_object object;
     /* All below is the host's alone. */
-    uint64_t capacity; /* UINT64_MAX: no limit; immutable */
-    lp_lock lock;      /* guards the rest, and writes to count and closed */
+    lp_lock lock; /* guards the rest, and writes to count and closed */
     message *first;
     message **end;
 } channel;
@@ -24,6 +23,12 @@ typedef struct channel {
 static channel *inner(lp_object *object)
 {
     return (channel *)(void *)object;
+}
+
+/* UINT64_MAX: no limit. */
+static uint64_t capacity_of(const lp_object *object)
+{
+    return object->numbers[0];
 }
 
 static lp_channel_words *words_of(const lp_object *object)
@@ -66,13 +71,11 @@ size_t lp_channel_size(void)
     return sizeof(channel);
 }
 
-int lp_channel_init(lp_object *object, uint64_t capacity)
+void lp_channel_init(lp_object *object)
 {
     channel *self = inner(object);
-    self->capacity = capacity;
     lp_lock_init(&self->lock, LP_RANK_OBJECT);
     self->end = &self->first;
-    return LP_OK;
 }
 
 void lp_channel_clear(lp_object *object)
@@ -97,7 +100,7 @@ static int append_locked(channel *self, message *added) LP_HOLDS(&self->lock)
     lp_channel_words *words = words_of(&self->object);
     uint64_t count = atomic_load(&words->count);
     if (atomic_load(&words->closed)) return LP_CLOSED;
-    if (count >= self->capacity) return LP_FULL;
+    if (count >= capacity_of(&self->object)) return LP_FULL;
     *self->end = added;
     self->end = &added->next;
     atomic_store(&words->count, count + 1);
@@ -112,7 +115,7 @@ int lp_channel_put(lp_object *object, const void *bytes, size_t length)
         lp_object_answer answer;
         /* What would be refused need not go there. */
         if (atomic_load(&words_of(object)->closed)) return LP_CLOSED;
-        if (lp_channel_count(object) >= object->numbers[0]) return LP_FULL;
+        if (lp_channel_count(object) >= capacity_of(object)) return LP_FULL;
         return lp_object_ask(object, &question, NULL, bytes, &answer, NULL);
     }
     channel *self = inner(object);

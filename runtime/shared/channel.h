@@ -47,7 +47,7 @@ void lp_channel_wake(lp_channel_side *side);
 /* ---- for object.c ---- */
 
 size_t lp_channel_size(void);
-int lp_channel_init(lp_object *channel, uint64_t capacity);
+void lp_channel_init(lp_object *channel);
 void lp_channel_clear(lp_object *channel);
 void lp_channel_stir(lp_object *channel);
 

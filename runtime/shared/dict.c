@@ -38,10 +38,9 @@ size_t lp_dict_size(void)
     return sizeof(dict);
 }
 
-int lp_dict_init(lp_object *object)
+void lp_dict_init(lp_object *object)
 {
     lp_lock_init(&inner(object)->lock, LP_RANK_OBJECT);
-    return LP_OK;
 }
 
 void lp_dict_clear(lp_object *object)

@@ -43,7 +43,7 @@ int lp_dict_snapshot(lp_object *dict, lp_buffer *out);
 /* ---- for object.c ---- */
 
 size_t lp_dict_size(void);
-int lp_dict_init(lp_object *dict);
+void lp_dict_init(lp_object *dict);
 void lp_dict_clear(lp_object *dict);
 
 #endif

@@ -185,20 +185,12 @@ static void drop_memory_locked(lp_objects *all, const lp_object *object)
 }
 
 /* What the kind adds to new memory. */
-static int init_object(lp_object *object)
+static void init_object(lp_object *object)
 {
-    switch ((lp_object_kind)object->kind) {
-    case LP_CHANNEL:
-        return lp_channel_init(object, object->numbers[0]);
-    case LP_COUNTER:
+    if (object->kind == LP_CHANNEL) lp_channel_init(object);
+    if (object->kind == LP_DICT) lp_dict_init(object);
+    if (object->kind == LP_COUNTER)
         atomic_store(lp_counter_value(object), (int64_t)object->numbers[0]);
-        return LP_OK;
-    case LP_DICT:
-        return lp_dict_init(object);
-    case LP_NUMBERS:
-        return LP_OK;
-    }
-    return LP_INVALID;
 }
 
 static int make_here(lp_objects *all, lp_object_kind kind,
@@ -208,8 +200,8 @@ static int make_here(lp_objects *all, lp_object_kind kind,
     if (!object) return LP_NOMEM;
     lp_lock_enter(&all->lock);
     int status = take_memory_locked(all, object);
-    if (status == LP_OK) status = init_object(object);
     if (status == LP_OK) {
+        init_object(object);
         object->id = ++all->last_id;
         lp_list_append(chain_of(all, object->id), &object->in_all);
     }
