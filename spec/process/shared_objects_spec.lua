@@ -892,11 +892,8 @@ describe("shared objects", function()
     local function count()
       collectgarbage()
       collectgarbage()
-      local n, list <close> = 0, io.popen("ls /proc/$PPID/fd")
-      for _ in list:lines() do
-        n = n + 1
-      end
-      return n
+      local inventory = require("spec.support.inventory")
+      return inventory.count(inventory.descriptors())
     end
     ex:submit(use, new_objects(), 1):result(20)
     local before = ex:submit(count):result(20)
