@@ -108,7 +108,7 @@ local STEPS = {
   { "caller", 2, "lua_newuserdatauv", "the future's userdata" },
   { "caller", 1, "future_result", "`future:result()` of a task that is done" },
   { "caller", 2, "lpool_future_push", "bytes to values" },
-  { "caller", 1, "GCTM", "the end of a future: its finalizer" },
+  { "caller", 1, "let_go", "the end of a future, when Lua frees its userdata" },
   { "caller", 2, "lp_task_release", "the task goes back" },
   { "workers", 0, "PROGRAM TOTALS", "all that the workers do" },
   { "workers", 1, "run_task", "run one task and complete it" },

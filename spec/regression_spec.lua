@@ -11,12 +11,17 @@ end
 
 describe("regressions:", function()
   it("a finalizer may use an executor or a future that was collected before it", function()
-    prints("false\nfalse\n", [[
+    -- Where futures have no finalizer, this one is not collected yet.
+    prints("done\ndone\n", [[
       for _, use in ipairs {
         function(o) return o.ex:shutdown {} end,
         function(o) return o.f:result() end,
       } do
-        local o = setmetatable({}, { __gc = function(o) print((pcall(use, o))) end })
+        local function try(o)
+          local fine, problem = pcall(use, o)
+          print(fine and "done" or problem:find("was collected") and "done" or problem)
+        end
+        local o = setmetatable({}, { __gc = try })
         o.ex = lpool.ThreadPoolExecutor(1)
         o.f = o.ex:submit(math.max, 1)
         o = nil
@@ -236,6 +241,47 @@ describe("regressions:", function()
     ]])
     assert.are.equal(1, result.code)
     helper.contains("item 2 of the map", result.err)
+  end)
+
+  it("what a dropped manual future held is collected", function()
+    prints("true\tnil\ttrue\n", [[
+      local held = setmetatable({}, { __mode = "v" })
+      local function settle(value)
+        held[1] = value
+        local f = lpool.Future()
+        f:set_result(value)
+        return f:result() == value
+      end
+      local same = settle({})
+      collectgarbage()
+      collectgarbage()
+      lpool.poll() -- where futures have no finalizer, this lets go of values
+      collectgarbage()
+      local left = held[1]
+      -- And an address that is used again has none of them.
+      local again = true
+      for i = 1, 1000 do
+        local f = lpool.Future()
+        again = again and not f:done() and (i % 2 == 0 or settle({}))
+        if i % 100 == 0 then collectgarbage() end
+      end
+      print(same, left, again)
+    ]])
+  end)
+
+  it("a userdata of somebody else is no executor, future or channel", function()
+    prints("false\nfalse\nfalse\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      local f, c = ex:submit(math.max, 1), lpool.channel()
+      for _, call in ipairs {
+        function() return f.result(io.stdout) end,
+        function() return ex.submit(f, math.max, 1) end,
+        function() return c.receive(ex) end,
+      } do
+        local fine, problem = pcall(call)
+        print(fine or not problem:find("expected, got"))
+      end
+    ]])
   end)
 
   it("a base function that a script has wrapped goes along with the wrapper", function()

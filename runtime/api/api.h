@@ -7,6 +7,8 @@
 
 #include "api/notifier.h"
 #include "base/alloc.h"
+#include "base/list.h"
+#include "base/slabs.h"
 #include "base/thread.h"
 #include "codec/codec.h"
 #include "core/executor.h"
@@ -58,9 +60,11 @@ typedef struct lp_caller {
     bool buffer_busy;            /* an encoder is at work, or died at it */
     lp_mailbox mailbox;          /* futures with callbacks */
     lp_notice notice;            /* tells an event loop of mail */
-    int callbacks;               /* reference of the table of callbacks */
-    bool dispatching;            /* a callback is running */
-    bool to_process;             /* what is encoded goes to another process */
+    lp_slabs *slabs;  /* to which futures are tied; NULL: they are not */
+    lp_list dropped;  /* tasks whose userdata were freed: see boxes.c */
+    int callbacks;    /* reference of the table of callbacks */
+    bool dispatching; /* a callback is running */
+    bool to_process;  /* what is encoded goes to another process */
     _Atomic uint32_t interrupted;
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
     lua_Hook harmless_hook; /* was run by a wait, and did not raise */
@@ -143,6 +147,22 @@ void lp_caller_place(lua_State *L, lp_caller *caller, int level,
 int lp_caller_encode(lua_State *L, lp_caller *caller,
                      const lp_executor *executor, int first, int count,
                      lp_role role, lp_buffer *out, lp_message_info *info);
+
+/*
+ * A userdata for an object, whose first word, NULL at first, is for it. The
+ * kind is an lp_mark_kind. [-0, +1, e]
+ */
+void *lp_box_new(lua_State *L, int values, unsigned kind);
+
+/* What is in the box at index; NULL: it is none of this kind. [-0, +0, -] */
+void *lp_box_test(lua_State *L, int index, unsigned kind);
+
+/* Those of futures, in a state that is attached or closes. */
+void lp_boxes_open(lua_State *L, lp_caller *caller);
+void lp_boxes_close(lua_State *L, lp_caller *caller);
+
+/* Do what was left to do for those that Lua has freed. [-0, +0, -] */
+void lp_boxes_collect(lua_State *L, lp_caller *caller);
 
 /* A buffer to encode into; a fresh one if another encoder is at work. */
 lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller);

@@ -19,11 +19,13 @@ static const char caller_key, interruptible_key;
 
 /*
  * The caller that this thread found last, since the registry is slow for
- * what happens several times a task. Registries are told apart by address:
- * one is used again only after its state and with it its caller has gone,
- * which gone counts.
+ * what happens several times a task. States are told apart by the addresses
+ * of their main thread and of their registry, which all of their coroutines
+ * have: both are used again only after the state, and with it its caller, has
+ * gone, which gone counts.
  */
 typedef struct latest {
+    const lua_State *main;
     const void *registry;
     lp_caller *caller;
     unsigned gone;
@@ -37,6 +39,7 @@ static atomic_uint gone;
 static int collect_caller(lua_State *L)
 {
     lp_caller *caller = lua_touserdata(L, 1);
+    if (caller->pool) lp_boxes_close(L, caller);
     atomic_fetch_add(&gone, 1);
     if (!caller->pool) return 0;
     lp_notice_close(&caller->notice, caller->pool);
@@ -51,14 +54,15 @@ lp_caller *lp_caller_find(lua_State *L)
 {
     if (!L) return NULL;
     latest *found = &latest_found;
-    const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
     unsigned now = atomic_load_explicit(&gone, memory_order_relaxed);
+    if (found->main == L && found->gone == now) return found->caller;
+    const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
     if (found->registry == registry && found->gone == now) return found->caller;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
     lp_caller *caller = lua_touserdata(L, -1);
     lua_pop(L, 1);
     if (!caller || !caller->pool) return NULL;
-    *found = (latest){registry, caller, now};
+    *found = (latest){caller->main, registry, caller, now};
     return caller;
 }
 
@@ -112,6 +116,7 @@ static void attach(lua_State *L, lpool *pool, const lp_identity *identity)
     caller->callbacks = luaL_ref(L, LUA_REGISTRYINDEX);
     lp_mailbox_init(&caller->mailbox, &pool->host);
     lp_notice_init(&caller->notice, &caller->mailbox);
+    lp_boxes_open(L, caller);
     caller->pool = pool;
     if (!identity) atomic_fetch_add(&pool->attached, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &caller_key);
@@ -417,6 +422,7 @@ void lpool_report(lua_State *L, lpool_future *future)
 void lp_caller_collect(lua_State *L, lp_caller *caller)
 {
     looking who = {.L = L, .caller = caller};
+    lp_boxes_collect(L, caller);
     lp_host_collect(&caller->pool->host, look, &who);
 }
 

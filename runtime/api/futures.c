@@ -209,11 +209,12 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
                     int *count)
 {
     lp_reader reader = {bytes, bytes + length, NULL, 0};
-    luaL_checkstack(L, 4, "results");
     if (phase > LP_LOST) phase = LP_LOST; /* what only a mad process writes */
+    if (phase != LP_FINISHED) luaL_checkstack(L, 4, "results");
     switch (phase) {
     case LP_FINISHED:
         if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
+        luaL_checkstack(L, 4, "results");
         push_text(L, "SerializationError", lua_tostring(L, -1));
         lua_remove(L, -2);
         lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
@@ -239,10 +240,17 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
 static const char values_key;
 
 /* Push the table: address of a task -> its values or error. */
+static bool find_values(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &values_key) == LUA_TTABLE)
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
 static void push_values(lua_State *L)
 {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &values_key) == LUA_TTABLE) return;
-    lua_pop(L, 1);
+    if (find_values(L)) return;
     lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &values_key);
@@ -312,8 +320,8 @@ void lpool_future_forget(lua_State *L, lpool_future *future)
 {
     lp_caller *caller;
     if (!future || lp_caller_enter(L, &caller) != LP_OK) return;
-    if (!lp_task_inner(future)->manual) return;
-    push_values(L);
+    if (!lp_task_inner(future)->manual || !lua_checkstack(L, 2)) return;
+    if (!find_values(L)) return;
     lua_pushnil(L);
     lua_rawsetp(L, -2, future);
     lua_pop(L, 1);
@@ -474,6 +482,7 @@ int lpool_future_new(lua_State *L, lpool_future **future)
     int status = lp_caller_enter(L, &caller);
     if (status != LP_OK) return status;
     if (!future) return LP_INVALID;
+    lp_boxes_collect(L, caller);
     lp_executor *manual = lp_pool_manual(caller->pool);
     lp_task *task = NULL;
     if (!manual) return LP_NOMEM;

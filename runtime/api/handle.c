@@ -6,6 +6,7 @@
  */
 #include "api/api.h"
 #include "api/native.h"
+#include "base/mark.h"
 #include "base/status.h"
 
 #include <string.h>
@@ -13,24 +14,9 @@
 /* The address is the key of the table of futures that have travelled. */
 static const char travelled_key;
 
-typedef struct box {
-    void *object;
-} box;
-
-static void *unbox(lua_State *L, int index, const char *type)
-{
-    box *found = luaL_testudata(L, index, type);
-    return found ? found->object : NULL;
-}
-
 lpool_executor *lpool_test_executor(lua_State *L, int index)
 {
-    return unbox(L, index, LPOOL_EXECUTOR_TYPE);
-}
-
-lpool_future *lpool_test_future(lua_State *L, int index)
-{
-    return unbox(L, index, LPOOL_FUTURE_TYPE);
+    return lp_box_test(L, index, LP_MARK_EXECUTOR);
 }
 
 static void load_module(lua_State *L)
@@ -40,15 +26,13 @@ static void load_module(lua_State *L)
     lua_call(L, 1, 0);
 }
 
-/* Put the metatable of type on the userdata on top, loading the module. */
-static void set_type(lua_State *L, const char *type)
+/* Push the metatable of type, loading the module. */
+static void push_type(lua_State *L, const char *type)
 {
-    if (luaL_getmetatable(L, type) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        load_module(L);
-        luaL_getmetatable(L, type);
-    }
-    lua_setmetatable(L, -2);
+    if (luaL_getmetatable(L, type) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    load_module(L);
+    luaL_getmetatable(L, type);
 }
 
 /*
@@ -67,20 +51,19 @@ static void complete_types(lua_State *L)
 void lpool_push_executor(lua_State *L, lpool_executor *executor)
 {
     /* User values for the binding: see executor_methods.c. */
-    box *new = lua_newuserdatauv(L, sizeof(*new), 2);
-    new->object = NULL;
-    set_type(L, LPOOL_EXECUTOR_TYPE);
+    lpool_executor **box = lp_box_new(L, 2, LP_MARK_EXECUTOR);
+    push_type(L, LPOOL_EXECUTOR_TYPE);
+    lua_setmetatable(L, -2);
     lpool_executor_retain(executor);
-    new->object = executor;
+    *box = executor;
 }
 
 void lpool_push_future(lua_State *L, lpool_future *future)
 {
-    box *new = lua_newuserdatauv(L, sizeof(*new), 0);
-    new->object = NULL;
-    set_type(L, LPOOL_FUTURE_TYPE);
+    push_type(L, LPOOL_FUTURE_TYPE);
     lpool_future_retain(future);
-    new->object = future;
+    lpool_box_future(L, future, -1);
+    lua_remove(L, -2);
 }
 
 /* ---- in parcels ---- */

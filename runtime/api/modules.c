@@ -12,10 +12,7 @@ lua_State *lpool_newstate(void)
 
 void lpool_closestate(lua_State *L)
 {
-    void *slabs;
-    if (!L) return;
-    if (lua_getallocf(L, &slabs) != lp_slabs_allocate) slabs = NULL;
-    lp_blank_close(L, slabs);
+    if (L) lp_blank_close(L, lp_blank_slabs(L));
 }
 
 /* The loader of a module that is compiled in; its name is the upvalue. */

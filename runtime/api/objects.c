@@ -3,6 +3,7 @@
  * counters and buffers.
  */
 #include "api/api.h"
+#include "base/mark.h"
 #include "base/status.h"
 #include "shared/numbers.h"
 
@@ -45,8 +46,8 @@ bool lp_object_is(const lpool_object *object, lp_object_kind kind)
 
 lpool_object *lpool_test_object(lua_State *L, int index, lpool_object_kind kind)
 {
-    lpool_object **box = luaL_testudata(L, index, types[kind]);
-    return box ? *box : NULL;
+    lpool_object *object = lp_box_test(L, index, LP_MARK_OBJECT);
+    return lpool_object_kind_of(object) == kind ? object : NULL;
 }
 
 /* Have the metatables, which the module makes. */
@@ -69,8 +70,7 @@ static void load_types(lua_State *L)
 void lpool_push_object(lua_State *L, lpool_object *object)
 {
     load_types(L);
-    lpool_object **box = lua_newuserdatauv(L, sizeof(lpool_object *), 0);
-    *box = NULL;
+    lpool_object **box = lp_box_new(L, 0, LP_MARK_OBJECT);
     luaL_getmetatable(L, types[lpool_object_kind_of(object)]);
     lua_setmetatable(L, -2);
     lpool_object_retain(object);
@@ -101,21 +101,9 @@ static const struct lp_handle_kind handle_kinds[] = {
     [LP_NUMBERS] = {"a buffer", retain, release, number_of},
 };
 
-static lpool_object *test_any(lua_State *L, int index)
-{
-    int at = lua_absindex(L, index);
-    if (lua_type(L, at) != LUA_TUSERDATA) return NULL;
-    for (int kind = LPOOL_CHANNEL; kind <= LPOOL_BUFFER; kind++) {
-        lpool_object *object =
-            lpool_test_object(L, at, (lpool_object_kind)kind);
-        if (object) return object;
-    }
-    return NULL;
-}
-
 bool lp_object_check(lua_State *L, int index, lp_handle *handle)
 {
-    lp_object *object = lp_object_inner(test_any(L, index));
+    lp_object *object = lp_box_test(L, index, LP_MARK_OBJECT);
     if (!object || object->all != lp_caller_of(L)->pool->host.objects)
         return false;
     *handle = (lp_handle){&handle_kinds[object->kind], object};
@@ -124,7 +112,9 @@ bool lp_object_check(lua_State *L, int index, lp_handle *handle)
 
 const char *lp_object_explain(lua_State *L, int index)
 {
-    return test_any(L, index) ? "a shared object of another host" : NULL;
+    return lp_box_test(L, index, LP_MARK_OBJECT)
+               ? "a shared object of another host"
+               : NULL;
 }
 
 bool lp_object_push_found(lua_State *L, uint64_t number)
@@ -133,8 +123,7 @@ bool lp_object_push_found(lua_State *L, uint64_t number)
     lp_caller *caller = lp_caller_of(L);
     load_types(L);
     luaL_checkstack(L, 3, "objects");
-    lpool_object **box = lua_newuserdatauv(L, sizeof(lpool_object *), 0);
-    *box = NULL;
+    lpool_object **box = lp_box_new(L, 0, LP_MARK_OBJECT);
     if (lp_object_find(caller->pool->host.objects, number, &object) != LP_OK) {
         lua_pop(L, 1);
         return false;

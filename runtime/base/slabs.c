@@ -6,22 +6,24 @@
  * are to be given back, they are read from the first byte to the last, the
  * empty ones go, and the lists are made anew of what is free in the others.
  *
- * A mark is the block's address, mixed with a secret of the state: no content
- * of a block looks like one but by a chance of one in 2^58.
+ * Ties are known by marks as well.
  */
 #include "base/slabs.h"
 
+#include "base/mark.h"
 #include "base/pages.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define STEP    ((size_t)16)
 #define LARGEST ((size_t)1024) /* larger blocks are malloc's */
 #define CLASSES (LARGEST / STEP)
+
+/* What Lua 5.4 has before the bytes of a userdata without user values. */
+#define USERDATA_HEADER ((size_t)32)
+#define TIED_BLOCK      (USERDATA_HEADER + sizeof(lp_tie))
 
 #define FIRST_SLAB ((size_t)64 << 10)
 #define LAST_SLAB  ((size_t)4 << 20)
@@ -44,18 +46,22 @@ struct lp_slabs {
     size_t give_below;     /* give back when fewer are used */
     size_t freed;          /* bytes, since slabs were given back */
     size_t left;           /* bytes that were free after that */
-    uint64_t secret;       /* of marks */
     block *free[CLASSES];  /* of (index + 1) * STEP bytes */
     size_t size;           /* of all slabs */
     const uint8_t *newest; /* the slab that blocks are cut from */
     slab *slabs;           /* without the first */
     size_t count, room;
+    lp_list ties; /* the latest last */
+    lp_let_go *let_go;
+    void *context;
 };
 
+static_assert(CLASSES <= LP_MARK_TIED, "no other mark is a free block's");
+
 /* The mark of a free block of a class. */
-static uint64_t mark_of(const lp_slabs *slabs, const void *memory, size_t class)
+static uint64_t mark_of(const void *memory, size_t class)
 {
-    return (slabs->secret ^ ((uint64_t)(uintptr_t)memory << 4)) + class;
+    return lp_mark(memory, LP_MARK_FREE + (unsigned)class);
 }
 
 /* Index of the list for blocks of size bytes, which are more than none. */
@@ -77,16 +83,15 @@ static size_t struct_size(void)
 
 lp_slabs *lp_slabs_new(void)
 {
+    lp_mark_open();
     uint8_t *memory = lp_pages_take(FIRST_SLAB);
     if (!memory) return NULL;
     lp_slabs *slabs = (lp_slabs *)(void *)memory; /* zeroed */
     slabs->at = memory + struct_size();
     slabs->end = memory + FIRST_SLAB;
     slabs->newest = memory;
-    if (getentropy(&slabs->secret, sizeof(slabs->secret)) != 0)
-        slabs->secret = (uintptr_t)memory * UINT64_C(0x9E3779B97F4A7C15);
-    slabs->secret &= ~UINT64_C(0xff);
     slabs->size = FIRST_SLAB;
+    lp_list_init(&slabs->ties);
     return slabs;
 }
 
@@ -99,7 +104,7 @@ static void put(lp_slabs *slabs, void *memory, size_t class)
 {
     block *freed = memory;
     freed->next = slabs->free[class];
-    freed->mark = mark_of(slabs, memory, class);
+    freed->mark = mark_of(memory, class);
     slabs->free[class] = freed;
 }
 
@@ -173,10 +178,10 @@ static inline void drop(lp_slabs *slabs, void *memory, size_t size)
 }
 
 /* The free block that begins at a place, if one does: gives its class. */
-static bool find_free(const lp_slabs *slabs, const uint8_t *at, size_t *class)
+static bool find_free(const uint8_t *at, size_t *class)
 {
     uint64_t mark = ((const block *)(const void *)at)->mark;
-    *class = (size_t)(mark - mark_of(slabs, at, 0));
+    *class = (size_t)(mark - mark_of(at, 0));
     return *class < CLASSES;
 }
 
@@ -186,7 +191,7 @@ static size_t read_slab(lp_slabs *slabs, uint8_t *begin, const uint8_t *end,
 {
     size_t class, sum = 0;
     for (uint8_t *at = begin; at < end;) {
-        if (!find_free(slabs, at, &class)) {
+        if (!find_free(at, &class)) {
             at += STEP;
             continue;
         }
@@ -225,6 +230,53 @@ void lp_slabs_give_back(lp_slabs *slabs)
     slabs->give_below = few < quarter ? few : quarter;
 }
 
+/* ---- ties ---- */
+
+void lp_slabs_on_let_go(lp_slabs *slabs, lp_let_go *let_go, void *context)
+{
+    slabs->let_go = let_go;
+    slabs->context = context;
+}
+
+bool lp_slabs_can_tie(void)
+{
+    return sizeof(void *) == 8;
+}
+
+void lp_slabs_tie(lp_slabs *slabs, lp_tie *tie, void *object)
+{
+    tie->object = object;
+    tie->mark = lp_mark(tie, LP_MARK_TIED);
+    lp_list_init(&tie->in_slabs);
+    if (slabs) lp_list_append(&slabs->ties, &tie->in_slabs);
+}
+
+static void *end_tie(lp_tie *tie)
+{
+    void *object = tie->object;
+    tie->object = NULL;
+    tie->mark = 0;
+    lp_list_remove(&tie->in_slabs);
+    return object;
+}
+
+void *lp_slabs_untie(lp_slabs *slabs)
+{
+    if (lp_list_is_empty(&slabs->ties)) return NULL;
+    return end_tie(LP_LIST_ENTRY(slabs->ties.previous, lp_tie, in_slabs));
+}
+
+/* Lua frees a block that may be a tied userdata's. */
+static void free_tied(lp_slabs *slabs, void *memory)
+{
+    lp_tie *tie = (lp_tie *)(void *)((uint8_t *)memory + USERDATA_HEADER);
+    if (tie->mark != lp_mark(tie, LP_MARK_TIED)) return;
+    void *object = end_tie(tie);
+    if (slabs->let_go) slabs->let_go(slabs->context, object);
+}
+
+/* ---- for Lua ---- */
+
 /* To another class, or to malloc, or back from there. */
 static void *move(lp_slabs *slabs, void *memory, size_t before, size_t after)
 {
@@ -250,6 +302,7 @@ void *lp_slabs_allocate(void *context, void *memory, size_t before,
         return after > 0 ? take(slabs, after) : NULL;
     }
     if (after == 0) {
+        if (before == TIED_BLOCK) free_tied(slabs, memory);
         if (before > LARGEST) {
             free(memory);
         } else if (before > 0) {
@@ -262,6 +315,25 @@ void *lp_slabs_allocate(void *context, void *memory, size_t before,
         class_of(before) == class_of(after))
         return memory;
     return move(slabs, memory, before, after);
+}
+
+void *lp_slabs_allocate_apart(void *context, void *memory, size_t before,
+                              size_t after)
+{
+    if (memory && before == TIED_BLOCK && after == 0)
+        free_tied(context, memory);
+    if (after == 0) {
+        free(memory);
+        return NULL;
+    }
+    if (after != TIED_BLOCK) return realloc(memory, after);
+    /* Zeroed, so that nobody complains about who looks for a mark there. */
+    void *moved = calloc(1, after);
+    if (moved && memory) {
+        memcpy(moved, memory, before < after ? before : after);
+        free(memory);
+    }
+    return moved;
 }
 
 void lp_slabs_free(lp_slabs *slabs)

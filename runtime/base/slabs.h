@@ -9,7 +9,11 @@
 #ifndef LP_BASE_SLABS_H
 #define LP_BASE_SLABS_H
 
+#include "base/list.h"
+
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct lp_slabs lp_slabs;
 
@@ -18,6 +22,43 @@ lp_slabs *lp_slabs_new(void);
 
 /* A lua_Alloc, whose context is the slabs. Blocks are aligned to 16. */
 void *lp_slabs_allocate(void *slabs, void *block, size_t before, size_t after);
+
+/* The same, but each block is malloc's, for sanitizers to see it. */
+void *lp_slabs_allocate_apart(void *slabs, void *block, size_t before,
+                              size_t after);
+
+/*
+ * A userdata that is tied to an object: when Lua frees it, its slabs let go
+ * of the object. A finalizer would do the same, and cost more than all else
+ * that Lua does for the userdata, which would be collected twice.
+ */
+typedef struct lp_tie {
+    void *object;  /* NULL: the tie has ended */
+    uint64_t mark; /* LP_MARK_TIED */
+    lp_list in_slabs;
+} lp_tie;
+
+/*
+ * What is done when a tie ends; NULL: nothing. The collector is at work
+ * then: no function of Lua may be called.
+ */
+typedef void lp_let_go(void *context, void *object);
+void lp_slabs_on_let_go(lp_slabs *slabs, lp_let_go *let_go, void *context);
+
+/*
+ * Whether userdata can be tied. The slabs know a tie by where it is in the
+ * block that is freed: so they have to know the headers of this Lua.
+ */
+bool lp_slabs_can_tie(void);
+
+/*
+ * The tie is a userdata without user values, of no other size. Without slabs
+ * it is marked all the same, and somebody else has to let go of the object.
+ */
+void lp_slabs_tie(lp_slabs *slabs, lp_tie *tie, void *object);
+
+/* End the latest tie, and nothing else: gives its object; NULL: no tie. */
+void *lp_slabs_untie(lp_slabs *slabs);
 
 /*
  * Let the system have the slabs in which nothing is used. Happens by itself

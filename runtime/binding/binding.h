@@ -16,22 +16,15 @@ lpool_executor *lp_check_executor(lua_State *L, int index);
 lpool_future *lp_check_future(lua_State *L, int index);
 
 /*
- * What the box at index holds, if its metatable is that upvalue of the
- * running function: cheaper than a look-up by name. NULL: it is none, or has
- * to be checked by name.
- */
-void *lp_test_box(lua_State *L, int index, int upvalue);
-
-/*
  * Seconds at index as nanoseconds: -1 for none, nil or infinity; never less
  * than 0 otherwise. Only numbers will do.
  */
 int64_t lp_check_timeout(lua_State *L, int index);
 
-/* A function or a callable object. */
 /* What the view of an executor at index says of its submits; or NULL. */
 const lpool_task_options *lp_options_of(lua_State *L, int index);
 
+/* A function or a callable object. */
 void lp_check_callable(lua_State *L, int index);
 
 /* Raise an error object. The message is formatted as by lua_pushfstring. */
@@ -58,9 +51,8 @@ void lp_new_type(lua_State *L, const char *name, const luaL_Reg *metamethods);
 lpool_object *lp_check_object(lua_State *L, int index, lpool_object_kind kind);
 
 /*
- * Push the metatable of a kind of objects, and its methods; the metatable is
- * the first upvalue of all of them, as lp_check_object likes it. It is put
- * into the registry when it is complete.
+ * Push the metatable of a kind of objects, and its methods. It is put into
+ * the registry when it is complete.
  */
 void lp_open_object(lua_State *L, const luaL_Reg *metamethods,
                     const luaL_Reg *methods);

@@ -197,12 +197,12 @@ static int buffer_set(lua_State *L)
     return 0;
 }
 
-/*** buffer[i], and methods by name: the second upvalue */
+/*** buffer[i], and methods by name: the upvalue */
 static int buffer_index(lua_State *L)
 {
     if (lua_type(L, 2) == LUA_TSTRING) {
         lua_pushvalue(L, 2);
-        lua_rawget(L, lua_upvalueindex(2));
+        lua_rawget(L, lua_upvalueindex(1));
         return 1;
     }
     return buffer_get(L);
@@ -275,9 +275,7 @@ static const luaL_Reg methods[] = {
 void lp_open_buffers(lua_State *L)
 {
     lp_open_object(L, metamethods, methods);
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2); /* metatable, metatable, methods */
-    lua_pushcclosure(L, buffer_index, 2);
+    lua_pushcclosure(L, buffer_index, 1);
     lua_setfield(L, -2, "__index");
     lua_setfield(L, LUA_REGISTRYINDEX, LPOOL_BUFFER_TYPE);
 }

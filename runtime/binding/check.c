@@ -5,27 +5,27 @@
 #include <math.h>
 #include <string.h>
 
+/* Raise: what is at index is not of this type, or not any more. */
+static void refuse(lua_State *L, int index, const char *type, const char *why)
+{
+    (void)luaL_checkudata(L, index, type);
+    luaL_argerror(L, index, why);
+}
+
 lpool_executor *lp_check_executor(lua_State *L, int index)
 {
-    lpool_executor **box = luaL_checkudata(L, index, LPOOL_EXECUTOR_TYPE);
-    luaL_argcheck(L, *box, index, "the executor was collected");
-    return *box;
+    lpool_executor *executor = lpool_test_executor(L, index);
+    if (!executor)
+        refuse(L, index, LPOOL_EXECUTOR_TYPE, "the executor was collected");
+    return executor;
 }
 
 lpool_future *lp_check_future(lua_State *L, int index)
 {
-    lpool_future **box = luaL_checkudata(L, index, LPOOL_FUTURE_TYPE);
-    luaL_argcheck(L, *box, index, "the future was collected");
-    return *box;
-}
-
-void *lp_test_box(lua_State *L, int index, int upvalue)
-{
-    void **box = lua_touserdata(L, index);
-    if (!box || !lua_getmetatable(L, index)) return NULL;
-    bool same = lua_rawequal(L, -1, lua_upvalueindex(upvalue));
-    lua_pop(L, 1);
-    return same ? *box : NULL;
+    lpool_future *future = lpool_test_future(L, index);
+    if (!future)
+        refuse(L, index, LPOOL_FUTURE_TYPE, "the future was collected");
+    return future;
 }
 
 int64_t lp_check_timeout(lua_State *L, int index)
@@ -124,24 +124,20 @@ lpool_object *lp_check_object(lua_State *L, int index, lpool_object_kind kind)
         [LPOOL_DICT] = LPOOL_DICT_TYPE,
         [LPOOL_BUFFER] = LPOOL_BUFFER_TYPE,
     };
-    lpool_object *object = lp_test_box(L, index, 1);
-    if (object) return object;
-    lpool_object **box = luaL_checkudata(L, index, types[kind]);
-    luaL_argcheck(L, *box, index, "the object was collected");
-    return *box;
+    lpool_object *object = lpool_test_object(L, index, kind);
+    if (!object) refuse(L, index, types[kind], "the object was collected");
+    return object;
 }
 
 void lp_open_object(lua_State *L, const luaL_Reg *metamethods,
                     const luaL_Reg *methods)
 {
     lua_newtable(L);
-    lua_pushvalue(L, -1);
-    luaL_setfuncs(L, metamethods, 1);
+    luaL_setfuncs(L, metamethods, 0);
     lua_pushliteral(L, "the metatable is private");
     lua_setfield(L, -2, "__metatable");
     lua_newtable(L);
-    lua_pushvalue(L, -2);
-    luaL_setfuncs(L, methods, 1);
+    luaL_setfuncs(L, methods, 0);
 }
 
 int lp_push_new_object(lua_State *L, int status, lpool_object *object)

@@ -124,27 +124,6 @@ static int open_executor(lua_State *L)
     return 1;
 }
 
-/* ---- submitting ---- */
-
-/*
- * The executor at index 1, for methods with the metatables of futures and of
- * executors as their upvalues: cheaper than a look-up by name.
- */
-static lpool_executor *self_executor(lua_State *L)
-{
-    lpool_executor *executor = lp_test_box(L, 1, 2);
-    return executor ? executor : lp_check_executor(L, 1);
-}
-
-/* Wrap a future whose reference is given; the metatable is upvalue 1. */
-static void wrap_future(lua_State *L, lpool_future *future)
-{
-    lpool_future **box = lua_newuserdatauv(L, sizeof(*box), 0);
-    *box = future;
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_setmetatable(L, -2);
-}
-
 /* ---- stand-ins ---- */
 
 /*
@@ -211,7 +190,7 @@ static void close_stand_in(lua_State *L, lpool_executor *executor)
 /*** ex:submit(fn, ...) */
 static int executor_submit(lua_State *L)
 {
-    lpool_executor *executor = self_executor(L);
+    lpool_executor *executor = lp_check_executor(L, 1);
     lpool_future *future;
     lp_check_callable(L, 2);
     int nargs = lua_gettop(L) - 2;
@@ -224,7 +203,7 @@ static int executor_submit(lua_State *L)
                 lpool_submit(L, executor, nargs, lp_options_of(L, 1), &future);
     }
     if (status != LPOOL_OK) return lp_raise_status(L, status, executor);
-    wrap_future(L, future);
+    lpool_box_future(L, future, lua_upvalueindex(1));
     return 1;
 }
 
@@ -246,7 +225,7 @@ static int executor_broadcast(lua_State *L)
     }
     lua_createtable(L, (int)count, 0);
     for (unsigned i = 0; i < count; i++) {
-        wrap_future(L, futures[i]);
+        lpool_box_future(L, futures[i], lua_upvalueindex(1));
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;
@@ -466,8 +445,7 @@ void lp_open_executors(lua_State *L)
     lp_new_type(L, LPOOL_EXECUTOR_TYPE, metamethods);
     luaL_newlibtable(L, methods);
     luaL_getmetatable(L, LPOOL_FUTURE_TYPE);
-    lua_pushvalue(L, -3);
-    luaL_setfuncs(L, methods, 2);
+    luaL_setfuncs(L, methods, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__index");
     lua_setfield(L, -3, "executor_methods");

@@ -10,13 +10,6 @@ static const char *const state_names[] = {
     [LPOOL_CANCELLED] = "cancelled",
 };
 
-/* The future at index 1, for methods with its metatable as their upvalue. */
-static lpool_future *self_future(lua_State *L)
-{
-    lpool_future *future = lp_test_box(L, 1, 1);
-    return future ? future : lp_check_future(L, 1);
-}
-
 static bool is_done(const lpool_future *future)
 {
     return lpool_future_state(future) >= LPOOL_FINISHED;
@@ -36,7 +29,7 @@ static void wait(lua_State *L, lpool_future *future, int index)
 /*** f:result([timeout]) */
 static int future_result(lua_State *L)
 {
-    lpool_future *future = self_future(L);
+    lpool_future *future = lp_check_future(L, 1);
     int count;
     wait(L, future, 2);
     if (lpool_future_push(L, future, &count) != LPOOL_OK)
@@ -47,7 +40,7 @@ static int future_result(lua_State *L)
 /*** f:exception([timeout]) */
 static int future_exception(lua_State *L)
 {
-    lpool_future *future = self_future(L);
+    lpool_future *future = lp_check_future(L, 1);
     int count;
     wait(L, future, 2);
     if (lpool_future_state(future) == LPOOL_FINISHED) {
@@ -63,7 +56,7 @@ static int future_exception(lua_State *L)
 /*** f:traceback() */
 static int future_traceback(lua_State *L)
 {
-    lpool_future *future = self_future(L);
+    lpool_future *future = lp_check_future(L, 1);
     int count;
     if (lpool_future_state(future) == LPOOL_FAILED) {
         lpool_future_push(L, future, &count);
@@ -76,34 +69,34 @@ static int future_traceback(lua_State *L)
 /*** f:done() f:running() f:cancelled() f:state() */
 static int future_done(lua_State *L)
 {
-    lua_pushboolean(L, is_done(self_future(L)));
+    lua_pushboolean(L, is_done(lp_check_future(L, 1)));
     return 1;
 }
 
 static int future_running(lua_State *L)
 {
-    lpool_state state = lpool_future_state(self_future(L));
+    lpool_state state = lpool_future_state(lp_check_future(L, 1));
     lua_pushboolean(L, state == LPOOL_RUNNING);
     return 1;
 }
 
 static int future_cancelled(lua_State *L)
 {
-    lpool_state state = lpool_future_state(self_future(L));
+    lpool_state state = lpool_future_state(lp_check_future(L, 1));
     lua_pushboolean(L, state == LPOOL_CANCELLED);
     return 1;
 }
 
 static int future_state(lua_State *L)
 {
-    lua_pushstring(L, state_names[lpool_future_state(self_future(L))]);
+    lua_pushstring(L, state_names[lpool_future_state(lp_check_future(L, 1))]);
     return 1;
 }
 
 /*** f:cancel() */
 static int future_cancel(lua_State *L)
 {
-    bool cancelled = lpool_future_cancel(self_future(L));
+    bool cancelled = lpool_future_cancel(lp_check_future(L, 1));
     if (cancelled) lpool_dispatch(L);
     lua_pushboolean(L, cancelled);
     return 1;
@@ -112,7 +105,7 @@ static int future_cancel(lua_State *L)
 /*** f:add_done_callback(fn) */
 static int future_add_done_callback(lua_State *L)
 {
-    lpool_future *future = self_future(L);
+    lpool_future *future = lp_check_future(L, 1);
     lp_check_callable(L, 2);
     lua_settop(L, 2);
     int status = lpool_future_on_done(L, future);
@@ -124,7 +117,7 @@ static int future_add_done_callback(lua_State *L)
 /*** f:interrupt() */
 static int future_interrupt(lua_State *L)
 {
-    lua_pushboolean(L, lpool_future_interrupt(self_future(L)));
+    lua_pushboolean(L, lpool_future_interrupt(lp_check_future(L, 1)));
     lpool_dispatch(L);
     return 1;
 }
@@ -132,14 +125,14 @@ static int future_interrupt(lua_State *L)
 /*** f:label() f:worker() f:pid() */
 static int future_label(lua_State *L)
 {
-    lua_pushstring(L, lpool_future_label(self_future(L)));
+    lua_pushstring(L, lpool_future_label(lp_check_future(L, 1)));
     return 1;
 }
 
 static int future_worker(lua_State *L)
 {
     char name[256];
-    if (lpool_future_worker(self_future(L), name, sizeof(name))) {
+    if (lpool_future_worker(lp_check_future(L, 1), name, sizeof(name))) {
         lua_pushstring(L, name);
     } else {
         lua_pushnil(L);
@@ -149,7 +142,7 @@ static int future_worker(lua_State *L)
 
 static int future_pid(lua_State *L)
 {
-    int pid = lpool_future_pid(self_future(L));
+    int pid = lpool_future_pid(lp_check_future(L, 1));
     if (pid != 0) {
         lua_pushinteger(L, pid);
     } else {
@@ -187,7 +180,7 @@ static int check_set(lua_State *L, int status, const lpool_future *future)
 /*** f:set_result(...) */
 static int future_set_result(lua_State *L)
 {
-    lpool_future *future = self_future(L);
+    lpool_future *future = lp_check_future(L, 1);
     int status = lpool_future_set_result(L, future, lua_gettop(L) - 1);
     return check_set(L, status, future);
 }
@@ -195,7 +188,7 @@ static int future_set_result(lua_State *L)
 /*** f:set_exception(e) */
 static int future_set_exception(lua_State *L)
 {
-    lpool_future *future = self_future(L);
+    lpool_future *future = lp_check_future(L, 1);
     lua_settop(L, 2);
     int status = lpool_future_set_error(L, future);
     return check_set(L, status, future);
@@ -204,7 +197,7 @@ static int future_set_exception(lua_State *L)
 /*** f:set_running_or_notify_cancel() */
 static int future_set_running(lua_State *L)
 {
-    lpool_future *future = self_future(L);
+    lpool_future *future = lp_check_future(L, 1);
     if (lpool_future_state(future) == LPOOL_CANCELLED) {
         lua_pushboolean(L, 0);
         return 1;
@@ -249,17 +242,13 @@ static int future_gc(lua_State *L)
 {
     lpool_future **box = lua_touserdata(L, 1);
     lpool_future *future = *box;
-    if (!future) return 0;
     *box = NULL;
-    if (lpool_future_state(future) == LPOOL_FAILED) lpool_report(L, future);
-    if (lpool_future_is_manual(future)) lpool_future_forget(L, future);
-    lpool_future_release(future);
+    lpool_future_drop(L, future);
     return 0;
 }
 
 static const luaL_Reg metamethods[] = {
     {"__tostring", future_tostring},
-    {"__gc", future_gc},
     {NULL, NULL},
 };
 
@@ -286,9 +275,11 @@ static const luaL_Reg methods[] = {
 void lp_open_futures(lua_State *L)
 {
     lp_new_type(L, LPOOL_FUTURE_TYPE, metamethods);
-    luaL_newlibtable(L, methods);
-    lua_pushvalue(L, -2);
-    luaL_setfuncs(L, methods, 1);
+    if (lpool_needs_finalizer(L)) {
+        lua_pushcfunction(L, future_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    luaL_newlib(L, methods);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__index");
     lua_setfield(L, -3, "future_methods");

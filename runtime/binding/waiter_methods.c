@@ -92,7 +92,7 @@ static int copy_futures(lua_State *L)
     uint64_t last = 0;
     for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, 1, (lua_Integer)i);
-        const lpool_future *future = lp_test_box(L, -1, 1);
+        const lpool_future *future = lpool_test_future(L, -1);
         uint64_t number = future ? lpool_future_number(future) : 0;
         if (number <= last) return 0;
         last = number;
@@ -182,8 +182,7 @@ void lp_open_waiters(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, new_waiter);
     lua_setfield(L, -2, "waiter");
-    luaL_getmetatable(L, LPOOL_FUTURE_TYPE);
-    lua_pushcclosure(L, copy_futures, 1);
+    lua_pushcfunction(L, copy_futures);
     lua_setfield(L, -2, "copy_futures");
     lua_pushcfunction(L, split_futures);
     lua_setfield(L, -2, "split_futures");

@@ -2,6 +2,7 @@
 #include "core/host.h"
 
 #include "base/clock.h"
+#include "base/mark.h"
 #include "base/status.h"
 #include "core/executor_private.h"
 #include "core/mailbox.h"
@@ -63,6 +64,7 @@ int lp_host_renew(lp_host *host)
 int lp_host_init(lp_host *host, const struct lp_allocator *allocator)
 {
     host->allocator = allocator;
+    lp_mark_open();
     int status = make_bell(host);
     if (status != LP_OK) return status;
     atomic_init(&host->collected, 0);

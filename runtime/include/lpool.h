@@ -554,6 +554,9 @@ LPOOL_API int lpool_future_push(lua_State *L, lpool_future *future, int *count);
  */
 LPOOL_API void lpool_report(lua_State *L, lpool_future *future);
 
+/* lpool_report, lpool_future_forget and lpool_future_release. [-0, +0, -] */
+LPOOL_API void lpool_future_drop(lua_State *L, lpool_future *future);
+
 /* The type of the first result or of the error, for display. [-0, +0, e] */
 LPOOL_API const char *lpool_future_outcome_type(lua_State *L,
                                                 const lpool_future *future);
@@ -828,11 +831,22 @@ LPOOL_API void lpool_open_modules(lua_State *L);
 LPOOL_API void lpool_open_console(lua_State *L);
 
 /*
- * Push a userdata for an executor or a future; retained. Its memory is one
- * pointer to it; an executor's has a user value. [-0, +1, e]
+ * Push a userdata for an executor or a future; retained. Its memory begins
+ * with a pointer to it; an executor's has user values. [-0, +1, e]
  */
 LPOOL_API void lpool_push_executor(lua_State *L, lpool_executor *executor);
 LPOOL_API void lpool_push_future(lua_State *L, lpool_future *future);
+
+/*
+ * The same for a future whose reference is given, with the metatable at that
+ * index: for modules, whose metatable has lpool_future_drop as its finalizer
+ * if futures in L need one. In states of lpool_newstate and of workers they
+ * do not: there the future is dropped when Lua frees the userdata.
+ * [-0, +1, e]
+ */
+LPOOL_API void lpool_box_future(lua_State *L, lpool_future *future,
+                                int metatable);
+LPOOL_API bool lpool_needs_finalizer(lua_State *L);
 
 /* The executor or future at index; NULL if it is none. [-0, +0, -] */
 LPOOL_API lpool_executor *lpool_test_executor(lua_State *L, int index);

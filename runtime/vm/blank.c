@@ -46,6 +46,12 @@ static int panic(lua_State *L)
     return 0;
 }
 
+#ifdef LP_DEBUG
+#    define ALLOCATE lp_slabs_allocate_apart
+#else
+#    define ALLOCATE lp_slabs_allocate
+#endif
+
 lua_State *lp_blank_open(const lp_allocator *allocator, lp_slabs **slabs)
 {
     lua_State *L;
@@ -53,12 +59,8 @@ lua_State *lp_blank_open(const lp_allocator *allocator, lp_slabs **slabs)
     if (lp_allocator_is_own(allocator)) {
         L = lua_newstate(allocator->allocate, allocator->context);
     } else {
-#ifdef LP_DEBUG
-        return luaL_newstate();
-#else
         *slabs = lp_slabs_new();
-        L = *slabs ? lua_newstate(lp_slabs_allocate, *slabs) : NULL;
-#endif
+        L = *slabs ? lua_newstate(ALLOCATE, *slabs) : NULL;
     }
     if (!L) {
         lp_slabs_free(*slabs);
@@ -67,6 +69,12 @@ lua_State *lp_blank_open(const lp_allocator *allocator, lp_slabs **slabs)
     lua_atpanic(L, panic);
     lua_setwarnf(L, warn_off, L);
     return L;
+}
+
+lp_slabs *lp_blank_slabs(lua_State *L)
+{
+    void *slabs;
+    return lua_getallocf(L, &slabs) == ALLOCATE ? slabs : NULL;
 }
 
 void lp_blank_close(lua_State *L, lp_slabs *slabs)

@@ -13,9 +13,12 @@
  * As luaL_newstate, with the memory of a host's own allocator, or else slabs
  * of its own; *slabs is NULL if it has none. NULL: no memory.
  *
- * Builds for tests use malloc, so that sanitizers see each block.
+ * In builds for tests each block is malloc's, so that sanitizers see it.
  */
 lua_State *lp_blank_open(const lp_allocator *allocator, lp_slabs **slabs);
+
+/* The slabs of a state, before anything stands in front of them; or NULL. */
+lp_slabs *lp_blank_slabs(lua_State *L);
 
 /* As lua_close; then the slabs go. */
 void lp_blank_close(lua_State *L, lp_slabs *slabs);

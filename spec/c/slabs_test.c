@@ -148,6 +148,79 @@ static void test_nothing_is_freed_twice(void)
     lp_slabs_free(NULL);
 }
 
+/* ---- ties ---- */
+
+#define HEADER 32u /* of a userdata, as Lua 5.4 lays it out */
+#define TIED   (HEADER + sizeof(lp_tie))
+
+typedef void *allocator(void *slabs, void *block, size_t before, size_t after);
+
+/* The tie in a block of that size, or one that has to grow to it. */
+static lp_tie *new_tie(lp_slabs *slabs, allocator *allocate, bool grows)
+{
+    uint8_t *block = allocate(slabs, NULL, 7, grows ? 24 : TIED);
+    if (grows) block = allocate(slabs, block, 24, TIED);
+    return (lp_tie *)(void *)(block + HEADER);
+}
+
+static void free_block(lp_slabs *slabs, allocator *allocate, lp_tie *tie)
+{
+    CHECK(!allocate(slabs, (uint8_t *)tie - HEADER, TIED, 0));
+}
+
+static void *ended[8];
+static unsigned ends;
+
+static void note_end(void *context, void *object)
+{
+    CHECK(context == &ended);
+    ended[ends++] = object;
+}
+
+static void tie_and_free(allocator *allocate)
+{
+    lp_slabs *slabs = lp_slabs_new();
+    lp_tie *ties[6];
+    int objects[6];
+    ends = 0;
+    lp_slabs_on_let_go(slabs, note_end, &ended);
+    CHECK(lp_slabs_can_tie() && !lp_slabs_untie(slabs));
+    for (unsigned i = 0; i < 6; i++) {
+        ties[i] = new_tie(slabs, allocate, i % 2 == 1);
+        if (i != 2) lp_slabs_tie(slabs, ties[i], &objects[i]);
+    }
+    free_block(slabs, allocate, ties[1]);
+    CHECK(ends == 1 && ended[0] == &objects[1]);
+    free_block(slabs, allocate, ties[2]); /* was never tied */
+    CHECK(ends == 1);
+    CHECK(lp_slabs_untie(slabs) == &objects[5] && !ties[5]->object);
+    free_block(slabs, allocate, ties[5]);
+    free_block(slabs, allocate, new_tie(slabs, allocate, false));
+    CHECK(ends == 1);
+    free_block(slabs, allocate, ties[4]);
+    CHECK(ends == 2 && ended[1] == &objects[4]);
+    lp_slabs_on_let_go(slabs, NULL, NULL);
+    free_block(slabs, allocate, ties[3]);
+    CHECK(ends == 2);
+    CHECK(lp_slabs_untie(slabs) == &objects[0] && !lp_slabs_untie(slabs));
+    free_block(slabs, allocate, ties[0]);
+    lp_slabs_free(slabs);
+}
+
+static void test_an_object_is_let_go_of_with_its_tie(void)
+{
+    tie_and_free(lp_slabs_allocate);
+    tie_and_free(lp_slabs_allocate_apart);
+}
+
+static void test_a_tie_without_slabs_is_marked_only(void)
+{
+    lp_tie tie;
+    int object;
+    lp_slabs_tie(NULL, &tie, &object);
+    CHECK(tie.object == &object && tie.mark != 0);
+}
+
 static void run(const char *name, void (*test)(void))
 {
     int before = failures;
@@ -165,6 +238,10 @@ int main(void)
     run("empty slabs go by themselves", test_empty_slabs_go_by_themselves);
     run("what is used is not given back", test_what_is_used_is_not_given_back);
     run("nothing is freed twice", test_nothing_is_freed_twice);
+    run("an object is let go of with its tie",
+        test_an_object_is_let_go_of_with_its_tie);
+    run("a tie without slabs is marked only",
+        test_a_tie_without_slabs_is_marked_only);
     printf("1..%d\n", tests);
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
