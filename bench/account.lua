@@ -100,7 +100,7 @@ end
 local STEPS = {
   { "caller", 0, "PROGRAM TOTALS", "all that the caller does" },
   { "caller", 1, "executor_submit", "`ex:submit`, from the Lua call to its return" },
-  { "caller", 2, "lp_test_self", "is it ours? In `submit` and in `result`" },
+  { "caller", 2, "lp_box_test", "is it ours? In `submit` and in `result`" },
   { "caller", 2, "lp_caller_find", "what belongs to this Lua state" },
   { "caller", 2, "lp_caller_place", "file and line of the submit, for reports" },
   { "caller", 2, "lp_caller_encode", "function and arguments to bytes" },

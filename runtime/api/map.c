@@ -255,12 +255,16 @@ bool lp_map_is_stuck(lpool_map *map)
     return map->waiting_count == 0 && map->next < map->submitted;
 }
 
-static void count_taken(lpool_map *map, uint64_t item)
+/* The next items of the current piece have been taken. */
+static void count_taken(lpool_map *map, uint32_t count)
 {
-    lp_map_group *group = group_of(map, item);
-    if (group) group->taken++;
-    map->taken++;
-    if (map->ordered) map->next = item + 1;
+    lp_map_group *group = group_of(map, map->current_item - count);
+    if (group) group->taken += count;
+    map->taken += count;
+    if (map->ordered) map->next = map->current_item;
+    if (map->current_item < map->current_end) return;
+    close_piece(map);
+    drop_taken_groups(map);
 }
 
 /* What an item is called, if it has to be said. */
@@ -315,12 +319,27 @@ static int push_item(lua_State *L, lpool_map *map, uint64_t *number, int *count)
             return status;
         }
     }
-    count_taken(map, item);
-    if (map->current_item == map->current_end) {
-        close_piece(map);
-        drop_taken_groups(map);
-    }
+    count_taken(map, 1);
     return status;
+}
+
+size_t lpool_map_take_integers(lpool_map *map, int64_t *values, size_t room,
+                               uint64_t *number)
+{
+    if (!map || !values || !number || !map->executor || map->reading ||
+        !map->reads || map->current_form != LP_FORM_INTEGERS)
+        return 0;
+    size_t count = (size_t)(map->limit - map->cursor) / sizeof(*values);
+    uint64_t items = map->current_end - map->current_item;
+    if (count > items) count = (size_t)items;
+    if (count > room) count = room;
+    if (count == 0) return 0;
+    memcpy(values, map->cursor, count * sizeof(*values));
+    *number = map->current_item + 1;
+    map->cursor += count * sizeof(*values);
+    map->current_item += count;
+    count_taken(map, (uint32_t)count);
+    return count;
 }
 
 /* Push the error for an item that will not come. */

@@ -11,6 +11,9 @@
  */
 #define FRESH_TABLES 4096u
 
+/* Integers of a list that are gathered in one go. */
+#define INTEGERS 1024u
+
 #define HEADER 8u /* of an item that is a message: its length, times four */
 
 /* A map with nothing but a name. */
@@ -289,6 +292,57 @@ static int spread_list(lua_State *L, int index)
     return (int)count;
 }
 
+/*
+ * Gather the integers that come next in the list at index, up to the first
+ * element that is none. How many, or an error.
+ */
+static int64_t gather_integers(lua_State *L, lpool_map *map, int index,
+                               int64_t first, int64_t last)
+{
+    if (map->form != LP_FORM_INTEGERS) return 0;
+    size_t room = LP_GROUP_ITEMS - (size_t)map->gathered;
+    uint64_t left = (uint64_t)last - (uint64_t)first;
+    if (left < room) room = (size_t)left + 1;
+    if (room > INTEGERS) room = INTEGERS;
+    if (map->gathered == 0 && begin_handles(map) != LP_OK) return LP_NOMEM;
+    lp_buffer *items = &map->items;
+    if (lp_buffer_reserve(items, room * sizeof(int64_t)) != LP_OK)
+        return LP_NOMEM;
+    size_t count = 0;
+    for (; count < room; count++) {
+        lua_rawgeti(L, index, first + (int64_t)count);
+        if (!lua_isinteger(L, -1)) break;
+        int64_t value = lua_tointeger(L, -1);
+        memcpy(items->bytes + items->length, &value, sizeof(value));
+        items->length += sizeof(value);
+        lua_pop(L, 1);
+    }
+    if (count < room) lua_pop(L, 1);
+    map->gathered += count;
+    return (int64_t)count;
+}
+
+/* Gather one element of a list; after LP_UNSENDABLE a text is on the stack. */
+static int gather_element(lua_State *L, lpool_map *map, int index, int64_t i,
+                          bool spread)
+{
+    int base = lua_gettop(L) + 1, status;
+    lua_rawgeti(L, index, i);
+    if (spread && lua_istable(L, base)) {
+        int count = spread_list(L, base);
+        status = gather(L, map, base + 1, count);
+    } else {
+        status = gather(L, map, base, 1);
+    }
+    if (status == LP_UNSENDABLE) {
+        lua_pushfstring(L, "item %I: %s", (LUAI_UACINT)i, lua_tostring(L, -1));
+        lua_replace(L, base);
+        base++;
+    }
+    lua_settop(L, base - 1);
+    return status;
+}
+
 int lpool_map_add_list(lua_State *L, lpool_map *map, int index, int64_t first,
                        int64_t last, bool spread)
 {
@@ -297,24 +351,12 @@ int lpool_map_add_list(lua_State *L, lpool_map *map, int index, int64_t first,
     int status = lp_caller_enter_for(L, map->executor, &caller);
     if (status != LP_OK) return status;
     if (!lua_istable(L, index)) return LP_INVALID;
-    int base = lua_gettop(L) + 1;
     luaL_checkstack(L, 4, "items");
-    for (int64_t i = first; i <= last && status == LP_OK; i++) {
-        lua_rawgeti(L, index, i);
-        if (spread && lua_istable(L, base)) {
-            int count = spread_list(L, base);
-            status = gather(L, map, base + 1, count);
-        } else {
-            status = gather(L, map, base, 1);
-        }
-        if (status == LP_UNSENDABLE) {
-            lua_pushfstring(L, "item %I: %s", (LUAI_UACINT)i,
-                            lua_tostring(L, -1));
-            lua_replace(L, base);
-            lua_settop(L, base);
-            return status;
-        }
-        lua_settop(L, base - 1);
+    for (int64_t i = first; i <= last && status == LP_OK;) {
+        int64_t taken = gather_integers(L, map, index, i, last);
+        if (taken < 0) return (int)taken;
+        if (taken == 0) status = gather_element(L, map, index, i, spread);
+        i += taken > 0 ? taken : 1;
         if (map->gathered == LP_GROUP_ITEMS && status == LP_OK)
             status = lpool_map_flush(map);
     }

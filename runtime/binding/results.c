@@ -20,8 +20,12 @@
 /* Submit items that were read when there are so many. */
 #define READ_GROUP 256u
 
+/* Results that are integers, taken from the map for the next calls. */
+#define TAKEN_AHEAD 64u
+
 /* User values: 1 the iterator, or the list that is read; 2 the executor. */
 typedef struct results {
+    const void *type; /* &results_type: quicker than the metatable's name */
     lpool_map *map;
     bool closed;
     bool asking;       /* the iterator is running */
@@ -34,30 +38,33 @@ typedef struct results {
     uint64_t window;
     int64_t timeout;  /* as given */
     int64_t deadline; /* -1: none */
+    uint64_t number;  /* of the next that was taken ahead */
+    size_t ahead;     /* how many there are */
+    const int64_t *value;
+    int64_t values[TAKEN_AHEAD];
 } results;
+
+static const char results_type;
 
 static results *check_results(lua_State *L, int index)
 {
     return luaL_checkudata(L, index, RESULTS_TYPE);
 }
 
-/*
- * The results that are called: without the look into the registry, which
- * would take longer than all else. Upvalue 1 is their metatable.
- */
+/* The same for index 1, for what is called for each item. */
 static results *called_results(lua_State *L)
 {
-    if (lua_getmetatable(L, 1)) {
-        bool ours = lua_rawequal(L, -1, lua_upvalueindex(1));
-        lua_pop(L, 1);
-        if (ours) return lua_touserdata(L, 1);
-    }
+    results *self = lua_touserdata(L, 1);
+    if (self && lua_rawlen(L, 1) == sizeof(*self) &&
+        self->type == &results_type)
+        return self;
     return check_results(L, 1);
 }
 
 static void close_results(results *self, bool cancel)
 {
     self->closed = true;
+    self->ahead = 0;
     self->reads = false;
     if (self->map) lpool_map_close(self->map, cancel);
 }
@@ -200,12 +207,34 @@ static int raise_item(lua_State *L, uint64_t number)
     return lp_raise_failure(L);
 }
 
+/* Take more of what is there already; while it reads, the window counts it. */
+static void take_ahead(results *self)
+{
+    if (self->reads) return;
+    self->value = self->values;
+    self->ahead = lpool_map_take_integers(self->map, self->values, TAKEN_AHEAD,
+                                          &self->number);
+}
+
+/* Push the next result that was taken ahead. */
+static void push_ahead(lua_State *L, results *self)
+{
+    self->ahead--;
+    self->number++;
+    lua_pushinteger(L, *self->value++);
+}
+
 /* results(): the number of the next item and its results; nil at the end. */
 static int results_call(lua_State *L)
 {
     results *self = called_results(L);
     uint64_t number = 0;
     int count = 0;
+    if (self->ahead > 0) {
+        lua_pushinteger(L, (lua_Integer)self->number);
+        push_ahead(L, self);
+        return 2;
+    }
     lua_settop(L, 1);
     if (self->asking) return raise_nested(L);
     if (self->closed) {
@@ -218,6 +247,7 @@ static int results_call(lua_State *L)
     if (status == LPOOL_OK && number > 0) {
         lua_pushinteger(L, (lua_Integer)number);
         lua_replace(L, 2);
+        take_ahead(self);
         return count + 1;
     }
     if (status == LPOOL_OK && self->refused) return raise_refusal(L, self);
@@ -237,6 +267,8 @@ static int results_totable(lua_State *L)
     lua_newtable(L);
     if (self->asking) return raise_nested(L);
     while (!self->closed) {
+        for (; self->ahead > 0; lua_rawseti(L, 2, ++taken))
+            push_ahead(L, self);
         uint64_t number = 0;
         int count = 0;
         if (self->reads) read_ahead(L, self);
@@ -252,6 +284,7 @@ static int results_totable(lua_State *L)
         lua_settop(L, count > 0 ? 3 : 2); /* only the first result */
         taken++;
         if (count > 0) lua_rawseti(L, 2, taken);
+        take_ahead(self);
     }
     lua_pushinteger(L, taken);
     lua_setfield(L, 2, "n");
@@ -308,6 +341,7 @@ static int new_results(lua_State *L)
     results *self = lua_newuserdatauv(L, sizeof(*self), 2);
     memset(self, 0, sizeof(*self));
     luaL_setmetatable(L, RESULTS_TYPE);
+    self->type = &results_type;
     self->timeout = timeout;
     self->deadline = timeout < 0 ? -1 : lpool_now() + timeout;
     self->window = (uint64_t)window;
@@ -394,8 +428,7 @@ static const luaL_Reg functions[] = {
 void lp_open_results(lua_State *L)
 {
     lp_new_type(L, RESULTS_TYPE, metamethods);
-    lua_pushvalue(L, -1);
-    lua_pushcclosure(L, results_call, 1);
+    lua_pushcfunction(L, results_call);
     lua_setfield(L, -2, "__call");
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

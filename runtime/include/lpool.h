@@ -688,6 +688,15 @@ LPOOL_API bool lpool_map_is_ready(lpool_map *map);
 LPOOL_API int lpool_map_next(lua_State *L, lpool_map *map, int64_t timeout,
                              uint64_t *number, int *count);
 
+/*
+ * The results of the next items at once, as many as there are in a row that
+ * lpool_map_next could give without a wait and that are one integer each, up
+ * to room of them; *number is that of the first. How many: 0 says nothing,
+ * and lpool_map_next says why. On the thread of the map's state.
+ */
+LPOOL_API size_t lpool_map_take_integers(lpool_map *map, int64_t *values,
+                                         size_t room, uint64_t *number);
+
 /* ---- shared objects ---- */
 
 /*

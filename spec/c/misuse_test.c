@@ -156,6 +156,7 @@ static void test_null_for_maps(void)
     const lpool_map_config how = {.size = sizeof(how)};
     lpool_map *map;
     uint64_t number;
+    int64_t value;
     int count;
     luaL_loadstring(L, "return 1");
     CHECK(lpool_map_open(L, executor, NULL, &map) == LPOOL_EINVALID);
@@ -164,6 +165,10 @@ static void test_null_for_maps(void)
     CHECK(lpool_map_open(L, executor, &how, &map) == LPOOL_OK);
     CHECK(lpool_map_next(L, map, 0, NULL, &count) == LPOOL_EINVALID);
     CHECK(lpool_map_next(NULL, map, 0, &number, &count) == LPOOL_EINVALID);
+    CHECK(lpool_map_take_integers(NULL, &value, 1, &number) == 0);
+    CHECK(lpool_map_take_integers(map, NULL, 1, &number) == 0);
+    CHECK(lpool_map_take_integers(map, &value, 1, NULL) == 0);
+    CHECK(lpool_map_take_integers(map, &value, 1, &number) == 0); /* none */
     CHECK(lpool_map_add(NULL, map, 0) == LPOOL_EINVALID);
     CHECK(lpool_map_add_list(L, map, 1, 1, 1, false) == LPOOL_EINVALID);
     lpool_map_close(map, true);

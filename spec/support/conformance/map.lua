@@ -123,6 +123,67 @@ return function(kind)
     assert.are.equal("c", left[left.n])
   end)
 
+  for _, ordered in ipairs { true, false } do
+    it(("gives each result once, %s, whatever they are"):format(
+      ordered and "in order" or "as they come"), function()
+      local ex <close> = make()
+      -- Long rows of integers, with other results and errors in between.
+      local function task(n)
+        if n % 301 == 0 then
+          error({ n })
+        elseif n % 97 == 0 then
+          return tostring(n)
+        end
+        return n
+      end
+      local results = ex:map(task, lpool.range(1, 3000), { ordered = ordered, chunksize = 250 })
+      local found, count, last = {}, 0, 0
+      local function add(value)
+        local n = type(value) == "table" and value[1] or math.tointeger(value)
+        assert.is_nil(found[n], "a result came twice")
+        found[n], count = value, count + 1
+        if ordered then
+          assert.are.equal(last + 1, n)
+          last = n
+        end
+      end
+      for _ = 1, 3000 do
+        local fine, number, value = pcall(results)
+        if not fine then
+          value = number -- the error
+        elseif ordered then
+          assert.are.equal(number, math.tointeger(value))
+        end
+        add(value)
+      end
+      assert.are.equal(3000, count)
+      assert.is_nil((results()))
+    end)
+  end
+
+  it("gives the table of what is left of many integers", function()
+    local ex <close> = make()
+    local results = ex:map(square, lpool.range(1, 1000), { chunksize = 300 })
+    for i = 1, 130 do
+      assert.are.same({ i, i * i }, { results() })
+    end
+    local left = results:totable()
+    assert.are.equal(870, left.n)
+    for i = 1, 870 do
+      assert.are.equal((i + 130) ^ 2, left[i])
+    end
+  end)
+
+  it("gives no more once it is closed, though results are there", function()
+    local ex <close> = make()
+    local results = ex:map(echo, lpool.range(1, 1000), { chunksize = 1000 })
+    assert.are.equal(1, (results()))
+    assert.are.equal(2, (results()))
+    results:close()
+    assert.is_nil((results()))
+    assert.are.same({ n = 0 }, results:totable())
+  end)
+
   it("gives an empty table for nothing", function()
     local ex <close> = make()
     assert.are.same({ n = 0 }, ex:map(square, {}):totable())
