@@ -28,6 +28,15 @@
 /* Look at the clock again after about this much work on items. */
 #define STEP_NANOSECONDS 20000
 
+/* Consecutive items of one group, and when they were run. */
+typedef struct run_of_items {
+    uint32_t group; /* its number */
+    uint32_t first;
+    uint32_t count;
+    int64_t began;
+    int64_t ended;
+} run_of_items;
+
 /* Take up to want of the worker's own items; gives the first. 0: none left. */
 static uint32_t next_items(lp_worker *worker, uint32_t want, uint32_t *first)
 {
@@ -79,10 +88,12 @@ static void lose_piece(lp_worker *worker, lp_group *group, uint32_t count)
                           memory_order_release);
 }
 
-/* Hand in what was made of count items from first on, in so long. */
-static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
-                          uint32_t count, int64_t spent)
+/* Hand in what was made of these items. */
+static void hand_in_piece(lp_worker *worker, lp_group *group,
+                          const run_of_items *items)
 {
+    uint32_t count = items->count;
+    int64_t spent = items->ended - items->began;
     lp_items_outcome outcome = {.form = LP_FORM_NOTHING};
     lp_times_add(&worker->tally->runs, spent / count, count);
     worker->kind->end_items(worker->self, &outcome);
@@ -96,7 +107,7 @@ static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
     lp_piece *piece = lp_arena_at(worker->outcomes, place);
     lp_tally_add(&worker->tally->failed, outcome.failed);
     lp_tally_add(&worker->tally->cancelled, outcome.cancelled);
-    piece->first = first;
+    piece->first = items->first;
     piece->count = count;
     piece->form = outcome.form;
     piece->length = outcome.length;
@@ -106,9 +117,10 @@ static void hand_in_piece(lp_worker *worker, lp_group *group, uint32_t first,
 }
 
 /* A piece of items that were cancelled before they began. */
-static void hand_in_nothing(lp_worker *worker, lp_group *group, uint32_t first,
-                            uint32_t count)
+static void hand_in_nothing(lp_worker *worker, lp_group *group,
+                            const run_of_items *items)
 {
+    uint32_t first = items->first, count = items->count;
     lp_place place;
     if (lp_arena_alloc(worker->outcomes, sizeof(lp_piece), &place) != LP_OK) {
         lose_piece(worker, group, count);
@@ -167,6 +179,17 @@ static uint64_t next_job(lp_record *record)
     return LP_JOB_ITEMS + jobs + 1;
 }
 
+/* Begin a piece with these items, which the worker has taken. */
+static void begin_piece(lp_worker *worker, const lp_load *load, lp_items *job,
+                        run_of_items *piece, uint32_t first, uint32_t count)
+{
+    lp_group_items(load, worker->control->parcels, job);
+    piece->first = first;
+    lp_times_add(&worker->tally->waits, piece->ended - load->queued_at, count);
+    worker->kind->begin_items(worker->self, job, first,
+                              &worker->record->progress);
+}
+
 /* Run items of one group until the worker has none, in one or more pieces. */
 static void run_items(lp_worker *worker)
 {
@@ -175,54 +198,50 @@ static void run_items(lp_worker *worker)
     lp_group *group = lp_table_at(&control->groups, number);
     const lp_load *load = lp_table_at(&control->loads, number);
     lp_items job;
-    uint32_t first, count, piece_first = 0, piece_count = 0;
-    int64_t started = lp_clock_now(), now = started;
+    uint32_t first, count;
+    run_of_items piece = {.group = number, .began = lp_clock_now()};
+    piece.ended = piece.began;
 
     for (;;) {
-        if (piece_count == 0) announce_piece(worker, number);
+        if (piece.count == 0) announce_piece(worker, number);
         int64_t timeout =
             atomic_load_explicit(&load->timeout, memory_order_relaxed);
         /* Those with a limit are watched one by one. */
-        uint32_t want =
-            timeout > 0 ? 1 : step_size(group, piece_count, now - started);
+        uint32_t want = timeout > 0 ? 1
+                                    : step_size(group, piece.count,
+                                                piece.ended - piece.began);
         count = next_items(worker, want, &first);
         if (count == 0) break;
         if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
-            if (piece_count > 0)
-                hand_in_piece(worker, group, piece_first, piece_count,
-                              now - started);
-            piece_count = 0;
-            hand_in_nothing(worker, group, first, count);
+            if (piece.count > 0) hand_in_piece(worker, group, &piece);
+            piece =
+                (run_of_items){number, first, count, piece.ended, piece.ended};
+            hand_in_nothing(worker, group, &piece);
+            piece.count = 0;
             continue;
         }
-        if (piece_count == 0) {
-            /* Only now: a group without items of ours may be gone. */
-            lp_group_items(load, control->parcels, &job);
-            piece_first = first;
-            lp_times_add(&worker->tally->waits, now - load->queued_at, count);
-            worker->kind->begin_items(worker->self, &job, first,
-                                      &worker->record->progress);
-        }
+        /* Only now: a group without items of ours may be gone. */
+        if (piece.count == 0)
+            begin_piece(worker, load, &job, &piece, first, count);
         uint64_t number_of_job = next_job(worker->record);
-        atomic_store_explicit(&worker->record->since, now,
+        atomic_store_explicit(&worker->record->since, piece.ended,
                               memory_order_relaxed);
         lp_worker_begin_job(worker, number_of_job, timeout);
         worker->kind->run_items(worker->self, count);
         if (lp_worker_end_job(worker, number_of_job, timeout) ==
             LP_JOB_ABANDONED)
             return;
-        piece_count += count;
-        now = lp_clock_now();
-        set_cost(group, now - started, piece_count);
-        if (now - started > LP_PIECE_NANOSECONDS || timeout > 0) {
-            hand_in_piece(worker, group, piece_first, piece_count,
-                          now - started);
-            piece_count = 0;
-            started = now;
+        piece.count += count;
+        piece.ended = lp_clock_now();
+        int64_t spent = piece.ended - piece.began;
+        set_cost(group, spent, piece.count);
+        if (spent > LP_PIECE_NANOSECONDS || timeout > 0) {
+            hand_in_piece(worker, group, &piece);
+            piece.count = 0;
+            piece.began = piece.ended;
         }
     }
-    if (piece_count > 0)
-        hand_in_piece(worker, group, piece_first, piece_count, now - started);
+    if (piece.count > 0) hand_in_piece(worker, group, &piece);
     atomic_store_explicit(&worker->record->piece_group, 0,
                           memory_order_release);
     atomic_store(&worker->record->items, 0);
