@@ -7,6 +7,7 @@
 
 #include "api/notifier.h"
 #include "base/alloc.h"
+#include "base/json_file.h"
 #include "base/list.h"
 #include "base/slabs.h"
 #include "base/thread.h"
@@ -37,6 +38,8 @@ struct lpool {
     lp_nursery *nursery; /* of process pools; made when needed */
     char *helper;        /* the program the nursery runs; found when needed */
     struct lp_notifier *notifier; /* of event loops; made when needed */
+    lp_json_file trace_file;      /* if the host has a trace of its own */
+    char *trace_path;             /* the same, for messages */
     atomic_uint attached;         /* states that are not closed yet */
     uint32_t depth; /* of the executors whose worker this process is */
     uint64_t seed;
@@ -206,6 +209,9 @@ int lp_pool_find_helper(lua_State *L, lpool *pool);
 
 /* Have the nursery of process pools. 0, or an error. */
 int lp_pool_nursery(lpool *pool, lp_nursery **nursery);
+
+/* Nothing of the host is traced any more; its tracks are gone. */
+void lp_pool_free_trace(lpool *pool);
 
 /* The setup of an executor's workers; any kind but the manual. */
 const lp_setup *lp_executor_setup(const lp_executor *executor);

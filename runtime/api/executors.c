@@ -212,7 +212,8 @@ static int open_with_setup(lpool *pool, const lpool_executor_config *config,
                            lp_setup *setup, lp_executor **executor)
 {
     lp_executor_config inner = {.host = &pool->host,
-                                .max_queue = config->max_queue};
+                                .max_queue = config->max_queue,
+                                .name = setup->prefix};
     int status = make_workers(pool, config, setup, &inner);
     if (status != LP_OK) return status;
     status = lp_executor_open(&inner, executor);

@@ -114,9 +114,13 @@ int lpool_close(lpool *pool)
     /* A thread that is stuck may come back, and use all this. */
     bool stuck = false;
     lp_host_each(host, note_abandoned, &stuck);
-    if (stuck) return LP_OK;
+    if (stuck) {
+        lpool_trace_close(pool);
+        return LP_OK;
+    }
     /* References are left if finalizers made objects while a state closed. */
     lp_host_free_executors(host);
+    lp_pool_free_trace(pool);
     lp_objects_free(host->objects);
     lp_host_clear(host);
     lp_nursery_free(pool->nursery);

@@ -35,6 +35,9 @@ typedef enum lp_rank {
     LP_RANK_SUPERVISOR, /* the start of one host's supervisor */
     LP_RANK_WAITERS,    /* who waits for which task, in one host */
     LP_RANK_LIBRARY,    /* the entries of one library */
+    LP_RANK_TRACE,      /* which tracks one trace has */
+    LP_RANK_TRACK,      /* what is in the buffer of one of them */
+    LP_RANK_SINK,       /* the file that it all goes to, or the link */
     LP_RANK_LINK,       /* questions of a child to its host */
     LP_RANK_OBJECTS,    /* the shared objects of one host */
     LP_RANK_OBJECT,     /* what is in one of them */

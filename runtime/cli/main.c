@@ -6,6 +6,7 @@
 #include "cli/chunk.h"
 #include "cli/options.h"
 #include "cli/repl.h"
+#include "cli/trace_option.h"
 #include "lpool.h"
 
 #include <lauxlib.h>
@@ -151,8 +152,9 @@ static int run(lua_State *L)
     set_arg(L, line);
     lua_gc(L, LUA_GCGEN, 0, 0); /* as lua does */
 
-    bool fine = (options->ignores_environment || run_init(L)) &&
-                run_options(L, line) && (!has_script || run_script(L, line));
+    bool fine = !options->trace || lp_trace_option_begin(L, options->trace);
+    fine = fine && (options->ignores_environment || run_init(L)) &&
+           run_options(L, line) && (!has_script || run_script(L, line));
     if (fine && (!has_script || options->interactive))
         fine = run_input(L, options);
     fine = lp_chunk_finish(L) && fine;

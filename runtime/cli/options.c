@@ -4,7 +4,8 @@
  * Options end at the first argument that does not begin with '-', at "-",
  * which is the script itself, and after "--". Options of one letter do not
  * combine; one that takes an argument takes it attached ("-lmod") or as the
- * next word, which may not begin with '-'.
+ * next word, which may not begin with '-'. Words that are options take it as
+ * the next word only.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -32,6 +33,8 @@ static const option table[] = {
     {"-W", NULL, "turn warnings on", LP_OPTION_WARN},
     {"--stats", NULL, "show at the end what was done, and how fast",
      LP_OPTION_STATS},
+    {"--trace", "file", "write what each worker does, and when, for Perfetto",
+     LP_OPTION_TRACE},
     {"--help", NULL, "show this list and exit", LP_OPTION_HELP},
     {"--version", NULL, "show the version and exit", LP_OPTION_VERSION},
     {"--", NULL, "stop handling options", LP_OPTION_END},
@@ -47,7 +50,7 @@ static const option *find(const char *word)
     for (size_t i = 0; i < table_size; i++) {
         const option *candidate = &table[i];
         if (strcmp(word, candidate->name) == 0) return candidate;
-        if (candidate->argument &&
+        if (candidate->argument && candidate->name[1] != '-' &&
             strncmp(word, candidate->name, strlen(candidate->name)) == 0)
             return candidate;
     }
@@ -89,9 +92,9 @@ static bool refuse(const char *word)
 }
 
 /* Note what one option says; false if no more may follow it. */
-static bool apply(lp_option_kind kind, lp_options *options)
+static bool apply(const lp_option_use *use, lp_options *options)
 {
-    switch (kind) {
+    switch (use->kind) {
     case LP_OPTION_EXECUTE:
         options->executes = true;
         return true;
@@ -107,6 +110,9 @@ static bool apply(lp_option_kind kind, lp_options *options)
         return true;
     case LP_OPTION_STATS:
         options->shows_stats = true;
+        return true;
+    case LP_OPTION_TRACE:
+        options->trace = use->argument;
         return true;
     case LP_OPTION_REQUIRE:
     case LP_OPTION_WARN:
@@ -137,7 +143,7 @@ bool lp_options_parse(char **argv, lp_options *options)
         const char *word = argv[options->script];
         if (!word || word[0] != '-') break;
         if (!lp_options_next(argv, &options->script, &use)) return refuse(word);
-        more = apply(use.kind, options);
+        more = apply(&use, options);
     }
     return true;
 }

@@ -17,6 +17,7 @@ typedef enum lp_option_kind {
     LP_OPTION_IGNORE_ENVIRONMENT, /* -E */
     LP_OPTION_WARN,               /* -W */
     LP_OPTION_STATS,              /* --stats */
+    LP_OPTION_TRACE,              /* --trace: write a trace file */
     LP_OPTION_HELP,               /* --help */
     LP_OPTION_VERSION,            /* --version: and nothing else */
     LP_OPTION_END,                /* --: what follows is the script */
@@ -33,6 +34,7 @@ typedef struct lp_options {
     bool interactive;
     bool ignores_environment;
     bool shows_stats;
+    const char *trace; /* the file; borrowed from argv; NULL: none */
 } lp_options;
 
 /* One option as it was given. */

@@ -10,6 +10,7 @@
 #include "cli/sigint.h"
 
 #include "cli/hook.h"
+#include "cli/trace_option.h"
 #include "lpool.h"
 
 #include <lauxlib.h>
@@ -101,6 +102,7 @@ void lp_sigint_hurry(void)
 
 _Noreturn void lp_sigint_exit(void)
 {
+    lp_trace_option_end();
     (void)fflush(NULL);
     _exit(EXIT_CODE);
 }

@@ -215,6 +215,8 @@ static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
     lp_executor *executor = work->executor;
     lp_cell *cell = lp_task_cell(task);
     const lp_reason reason = reason_locked(work, task->serial);
+    lp_executor_trace_lost_locked(executor, work->number, work->death,
+                                  task->number, &reason);
     if (atomic_load(&work->record->claims) !=
         atomic_load(&work->record->claiming))
         executor->tasks_settled++; /* the dead had not counted its claim */
@@ -393,6 +395,8 @@ static bool save_piece_locked(const burial *work, uint32_t number,
                         .count = count,
                         .form = (uint32_t)(results & 3),
                         .length = length};
+    lp_executor_trace_left_items_locked(executor, work->number, work->death,
+                                        number, first, count, NULL);
     lp_group_post(lp_executor_group(executor, number), piece,
                   ((uint64_t)arena << LP_PLACE_BITS) | place,
                   executor->control.bell);
@@ -413,6 +417,8 @@ static void lose_items_locked(const burial *work, uint32_t number,
     const size_t each = sizeof(header) + sizeof(reason);
     lp_arena *parcels = executor->control.parcels;
     lp_place place;
+    lp_executor_trace_left_items_locked(executor, work->number, work->death,
+                                        number, first, count, &reason);
     executor->settled += count;
     count_loss_locked(executor, reason.cause, count);
     if (lp_arena_alloc(parcels, sizeof(lp_piece) + count * each, &place) !=
@@ -452,6 +458,8 @@ static void leave_items_locked(const burial *work, uint64_t items) UNDER_LOCK
     } else if (executor->mode == LP_MODE_STOP) {
         uint32_t number = lp_claim_group(items);
         lp_executor_settle_locked(executor, LP_CANCELLED, end - first);
+        lp_executor_trace_unbegun_items_locked(executor, number, first,
+                                               end - first);
         lp_executor_account_locked(executor, number, first, end - first);
         lp_group_announce(lp_executor_group(executor, number),
                           executor->control.bell);
@@ -625,5 +633,6 @@ void lp_burial(lp_executor *executor, uint32_t number, const lp_death *death)
         lp_group_announce(lp_executor_group(executor, group - 1),
                           control->bell);
     lp_lock_leave(&executor->lock);
+    lp_executor_trace_death(executor, death);
     lp_executor_worker_ended(executor, number, LP_END_LOST);
 }

@@ -4,7 +4,7 @@
  * For threads all is private memory. For processes there are two memory
  * files: the host's, which workers can only read,
  *
- *      layout | head of the arena | slots, loads, parcels ...
+ *      layout | head of the arena | slots, loads, notes, parcels ...
  *
  * and one that all write, with atomics and nothing else,
  *
@@ -117,8 +117,32 @@ int lp_control_attach(lp_control *control, lp_memory_files *files,
     return control->parcels ? LP_OK : LP_NOMEM;
 }
 
+int lp_control_trace(lp_control *control, lp_memory_files *files)
+{
+    const lp_allocator *allocator = control->allocator;
+    lp_layout *layout = control->layout;
+    lp_notes *notes = lp_calloc(allocator, 1, sizeof(*notes));
+    if (!notes) return LP_NOMEM;
+    if (files) {
+        lp_table_share(&notes->tasks, sizeof(lp_note), &files->host,
+                       &layout->task_notes);
+        lp_table_share(&notes->groups, sizeof(lp_note), &files->host,
+                       &layout->group_notes);
+    } else {
+        lp_table_init(&notes->tasks, sizeof(lp_note), allocator);
+        lp_table_init(&notes->groups, sizeof(lp_note), allocator);
+    }
+    control->notes = notes;
+    return LP_OK;
+}
+
 void lp_control_clear(lp_control *control, lp_memory_files *files)
 {
+    if (control->notes) {
+        lp_table_clear(&control->notes->groups);
+        lp_table_clear(&control->notes->tasks);
+        lp_free(control->notes);
+    }
     lp_table_clear(&control->tallies);
     lp_table_clear(&control->records);
     lp_table_clear(&control->groups);

@@ -79,6 +79,7 @@ int lp_executor_open(const lp_executor_config *config, lp_executor **out)
     atomic_init(&executor->owners, 1);
     lp_list_init(&executor->in_host);
     int status = open_memory(executor);
+    if (status == LP_OK) status = lp_executor_trace(executor, config->name);
     if (status == LP_OK && (!executor->alive || !executor->arena_of))
         status = LP_NOMEM;
     if (status != LP_OK) {
@@ -142,6 +143,7 @@ void lp_executor_free(lp_executor *executor)
         executor->kind->join(executor->self);
         executor->kind->free(executor->self);
     }
+    lp_track_free(executor->track);
     lp_executor_clear_arenas(executor);
     for (uint32_t i = 0; i < executor->accounts.count; i++) {
         lp_account *account = lp_table_at(&executor->accounts, i);
@@ -205,6 +207,11 @@ uint32_t lp_executor_max_workers(const lp_executor *executor)
 bool lp_executor_is_shared(const lp_executor *executor)
 {
     return executor->is_shared;
+}
+
+bool lp_executor_is_traced(const lp_executor *executor)
+{
+    return executor->track != NULL;
 }
 
 bool lp_executor_is_serial(const lp_executor *executor)
@@ -386,6 +393,7 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     } else {
         memcpy(slot->at.bytes, parcel->bytes, parcel->length);
     }
+    if (executor->track) lp_executor_note_task(executor, *task, about);
     return LP_OK;
 }
 

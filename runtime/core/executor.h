@@ -79,6 +79,7 @@ typedef struct lp_executor_config {
     uint32_t max_workers;
     uint32_t max_queue; /* most pending tasks; 0: any number */
     bool is_shared;     /* its workers are other processes */
+    const char *name;   /* for a trace; borrowed; NULL: it is never traced */
 } lp_executor_config;
 
 /*
@@ -97,6 +98,10 @@ void lp_executor_release(lp_executor *executor);
 lp_control *lp_executor_control(lp_executor *executor);
 lp_host *lp_executor_host(const lp_executor *executor);
 void *lp_executor_self(const lp_executor *executor);
+
+/* Whether its tasks are traced; and on which track those of a thread. */
+bool lp_executor_is_traced(const lp_executor *executor);
+lp_track_id lp_executor_track_id(const lp_executor *executor, uint32_t worker);
 
 /* Arena number 0 is the host's own. */
 #define LP_HOST_ARENA 0u

@@ -31,12 +31,15 @@ static int pop_group_locked(lp_executor *executor, uint32_t *number)
         executor->free_groups = stack;
         executor->free_group_room = room;
     }
-    /* All three tables grow together; a leftover of one does no harm. */
+    /* The tables grow together; a leftover of one does no harm. */
     uint32_t same = executor->accounts.count;
     lp_table *loads = &executor->control.loads;
     if (groups->count == same && lp_table_add(groups, number) != LP_OK)
         return LP_NOMEM;
     if (loads->count == same && lp_table_add(loads, number) != LP_OK)
+        return LP_NOMEM;
+    if (executor->track && executor->control.notes->groups.count == same &&
+        lp_table_add(&executor->control.notes->groups, number) != LP_OK)
         return LP_NOMEM;
     return lp_table_add(&executor->accounts, number);
 }
@@ -363,6 +366,7 @@ int lp_executor_new_group(lp_executor *executor, const lp_group_about *about,
         account->damaged = 0;
         account->about = *about;
         account->about.label = label;
+        if (executor->track) lp_executor_note_group(executor, *number, about);
         load->block = 0;
         load->handles = NULL;
         load->items_length = load->head_length = 0;
@@ -451,6 +455,7 @@ static void cancel_group_locked(lp_executor *executor, uint32_t number)
     uint32_t unclaimed = lp_group_cancel(group, count, &first);
     if (unclaimed == 0) return;
     lp_executor_settle_locked(executor, LP_CANCELLED, unclaimed);
+    lp_executor_trace_unbegun_items_locked(executor, number, first, unclaimed);
     lp_executor_account_locked(executor, number, first, unclaimed);
     lp_group_announce(group, executor->control.bell);
 }

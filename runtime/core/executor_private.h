@@ -5,6 +5,7 @@
 #ifndef LP_CORE_EXECUTOR_PRIVATE_H
 #define LP_CORE_EXECUTOR_PRIVATE_H
 
+#include "core/burial.h"
 #include "core/executor.h"
 #include "core/spans.h"
 
@@ -41,12 +42,13 @@ typedef struct lp_stopping {
 struct lp_executor {
     lp_control control;
     lp_memory_files files; /* if its workers are processes */
-    bool is_shared;        /* they are; immutable, as the next five */
+    bool is_shared;        /* they are; immutable, as the next six */
 
     lp_host *host;
     const lp_executor_kind *kind;
     void *self;
     uint32_t max_workers;
+    lp_track *track; /* of what workers do not trace; NULL: nothing is traced */
     lp_memory memory;
 
     lp_list in_host; /* guarded by the host's lock */
@@ -244,6 +246,45 @@ int lp_executor_damaged_locked(lp_executor *executor) LP_HOLDS(&executor->lock);
 /* See lp_executor_break. */
 void lp_executor_break_locked(lp_executor *executor, const char *text)
     LP_HOLDS(&executor->lock);
+
+/* ---- for a trace: executor_trace.c ---- */
+
+/* Trace all that is to come, if the host is traced. 0, LP_NOMEM. */
+int lp_executor_trace(lp_executor *executor, const char *name);
+
+/* It is about to be queued; the executor is traced. */
+void lp_executor_note_task(lp_executor *executor, const lp_task *task,
+                           const lp_task_about *about);
+void lp_executor_note_group(lp_executor *executor, uint32_t number,
+                            const lp_group_about *about);
+
+/*
+ * A task, or items, ended in this way before they began. As for those below:
+ * the executor need not be traced.
+ */
+void lp_executor_trace_unbegun_locked(lp_executor *executor, uint32_t task,
+                                      lp_phase phase) LP_HOLDS(&executor->lock);
+void lp_executor_trace_unbegun_items_locked(lp_executor *executor,
+                                            uint32_t group, uint32_t first,
+                                            uint32_t count)
+    LP_HOLDS(&executor->lock);
+
+/*
+ * A task was lost with this worker; so were items, or, if there is no reason,
+ * it had made their results. Before its record is used again.
+ */
+void lp_executor_trace_lost_locked(lp_executor *executor, uint32_t worker,
+                                   const lp_death *death, uint32_t task,
+                                   const lp_reason *reason)
+    LP_HOLDS(&executor->lock);
+void lp_executor_trace_left_items_locked(lp_executor *executor, uint32_t worker,
+                                         const lp_death *death, uint32_t group,
+                                         uint32_t first, uint32_t count,
+                                         const lp_reason *reason)
+    LP_HOLDS(&executor->lock);
+
+/* Its worker has died; no lock is held. */
+void lp_executor_trace_death(lp_executor *executor, const lp_death *death);
 
 /* Closed, all workers ended, and nothing refers to it. */
 bool lp_executor_is_unused(lp_executor *executor);

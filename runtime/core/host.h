@@ -19,6 +19,7 @@
 #include "core/tally.h"
 
 struct lp_task;
+struct lp_trace;
 struct lp_objects;
 
 typedef struct lp_host {
@@ -27,6 +28,7 @@ typedef struct lp_host {
     lp_shm bell_file; /* of that page */
     lp_library *library;
     struct lp_objects *objects; /* that tasks share; set by whoever made them */
+    _Atomic(struct lp_trace *) trace; /* the same; NULL: nothing is traced */
     lp_supervisor supervisor;
     uint32_t round; /* of its looks at limits; its own */
 

@@ -58,13 +58,16 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
         executor->free_task = old->line;
     } else {
         lp_control *control = &executor->control;
-        /* All three tables grow together; a leftover of one does no harm. */
+        /* The tables grow together; a leftover of one does no harm. */
         uint32_t same = executor->tasks.count;
         if (control->slots.count == same &&
             lp_table_add(&control->slots, &number) != LP_OK)
             return LP_NOMEM;
         if (control->cells.count == same &&
             lp_table_add(&control->cells, &number) != LP_OK)
+            return LP_NOMEM;
+        if (executor->track && control->notes->tasks.count == same &&
+            lp_table_add(&control->notes->tasks, &number) != LP_OK)
             return LP_NOMEM;
         if (lp_table_add(&executor->tasks, &number) != LP_OK) return LP_NOMEM;
     }
@@ -204,6 +207,7 @@ bool lp_task_cancel(lp_task *task)
     lp_executor *executor = task->executor;
     lp_lock_enter(&executor->lock);
     lp_executor_settle_locked(executor, LP_CANCELLED, 1);
+    lp_executor_trace_unbegun_locked(executor, task->number, LP_CANCELLED);
     executor->tasks_settled++;
     lp_lock_leave(&executor->lock);
     lp_control_make_room(&executor->control);
@@ -218,6 +222,7 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase)
     if (!lp_cell_settle(cell, phase, &before)) return;
     lp_cell_note_end(cell, lp_clock_now());
     lp_executor_settle_locked(task->executor, phase, 1);
+    lp_executor_trace_unbegun_locked(task->executor, task->number, phase);
     task->executor->tasks_settled++;
     lp_control_make_room(&task->executor->control);
     tell_settled(task, before);

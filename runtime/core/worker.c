@@ -218,11 +218,34 @@ static void note_begin(lp_worker *worker, const lp_cell *cell)
     lp_times_add(&worker->tally->waits, waited > 0 ? waited : 0, 1);
 }
 
+/*
+ * Tell the trace of a task that has ended now, while nobody sees that yet: its
+ * number may be another's as soon as it is seen. Apart, for the sake of those
+ * who are not traced.
+ */
+static __attribute__((cold, noinline)) void
+trace_task(const lp_worker *worker, uint32_t number, lp_phase phase,
+           const lp_outcome *outcome, int64_t now)
+{
+    /* Without memory for the outcome it is lost, whatever it was. */
+    lp_reason reason = {.cause = LP_CAUSE_MEMORY};
+    if (outcome->phase == LP_LOST && outcome->length >= sizeof(reason))
+        memcpy(&reason, outcome->bytes, sizeof(reason));
+    const lp_run run = {.id = lp_track_about_of(worker->track)->id,
+                        .began = worker->now,
+                        .ended = now,
+                        .ending = lp_trace_ending(phase, &reason)};
+    lp_trace_task(worker->track,
+                  lp_table_at(&worker->control->notes->tasks, number), &run);
+}
+
 /* It has ended. */
-static void note_end(lp_worker *worker, lp_phase phase)
+static void note_end(lp_worker *worker, uint32_t number, lp_phase phase,
+                     const lp_outcome *outcome)
 {
     int64_t now = lp_clock_now();
     int64_t took = now - worker->now;
+    if (worker->track) trace_task(worker, number, phase, outcome, now);
     worker->average = worker->average / 2 + (uint64_t)took / 2;
     worker->now = now;
     lp_times_add(&worker->tally->runs, took, 1);
@@ -282,7 +305,7 @@ static void run_task(lp_worker *worker, uint32_t number)
     lp_phase phase = store_outcome(worker, cell, &outcome);
     lp_worker_point(worker, "stored");
 
-    note_end(worker, phase);
+    note_end(worker, number, phase, &outcome);
     lp_cell_note_end(cell, worker->now);
     /* Whoever sees it done can see that it may still have to be posted. */
     atomic_store_explicit(&record->completing, 1, memory_order_relaxed);
@@ -294,6 +317,7 @@ static void run_task(lp_worker *worker, uint32_t number)
     /* Release; pairs with the acquire in lp_host_await_posts. */
     atomic_store_explicit(&record->completing, 0, memory_order_release);
     atomic_store_explicit(&record->running, 0, memory_order_release);
+    if (worker->track) lp_track_tick(worker->track, worker->now);
 }
 
 /* The record says what the worker is about to claim. */
@@ -583,6 +607,7 @@ lp_end lp_worker_run(lp_worker *worker)
             continue;
         }
 
+        if (worker->track) lp_track_flush(worker->track);
         lp_idle *idle = &control->words->idle;
         uint32_t declared = lp_idle_declare(idle);
         atomic_store_explicit(&worker->record->slept, 1, memory_order_relaxed);

@@ -20,6 +20,7 @@
 #include "core/table.h"
 #include "core/tally.h"
 #include "core/task.h"
+#include "core/trace_events.h"
 
 /* Tasks taken at a time at most. */
 #define LP_BATCH 32u
@@ -92,6 +93,7 @@ typedef struct lp_layout {
     uint64_t setup;           /* the kind's: a place of the host's arena */
     uint64_t setup_length;
     lp_chunk_places slots, loads, cells, groups, records, tallies;
+    lp_chunk_places task_notes, group_notes;
     lp_levels_layout levels;
 } lp_layout;
 
@@ -104,6 +106,12 @@ typedef struct lp_words {
     _Atomic uint32_t completed; /* list of cells for the host: number + 1 */
     _Atomic uint32_t deaths;    /* for tests: workers that died as told */
 } lp_words;
+
+/* What a trace wants to know of tasks and groups, by their numbers. */
+typedef struct lp_notes {
+    lp_table tasks;
+    lp_table groups;
+} lp_notes;
 
 /* An executor as the workers of one process see it; private to the process. */
 typedef struct lp_control {
@@ -119,6 +127,7 @@ typedef struct lp_control {
     lp_table groups;
     lp_table records;
     lp_table tallies; /* one for each record */
+    lp_notes *notes;  /* NULL: nothing is traced */
 } lp_control;
 
 /* The memory of an executor whose workers are processes; see control.c. */
@@ -143,6 +152,9 @@ int lp_control_make(lp_control *control, lp_memory_files *files, lp_bell *bell,
 /* View the control that another process has made. */
 int lp_control_attach(lp_control *control, lp_memory_files *files,
                       lp_bell *bell, const lp_allocator *allocator);
+
+/* Have notes, after one of the two. 0, or LP_NOMEM. */
+int lp_control_trace(lp_control *control, lp_memory_files *files);
 
 void lp_control_clear(lp_control *control, lp_memory_files *files);
 
@@ -194,10 +206,11 @@ typedef struct lp_worker {
     lp_arena *outcomes;
     uint32_t arena; /* the number by which the host knows that arena */
     uint32_t number;
-    bool limited; /* it counts its claims */
-    bool spare;   /* it ends when nothing is queued */
-    bool mortal;  /* it may die and be replaced: a process */
-    int32_t pid;  /* of that process; else 0 */
+    bool limited;    /* it counts its claims */
+    bool spare;      /* it ends when nothing is queued */
+    bool mortal;     /* it may die and be replaced: a process */
+    int32_t pid;     /* of that process; else 0 */
+    lp_track *track; /* of the trace; NULL: nothing is traced */
     const lp_worker_kind *kind;
     void *self;       /* the kind's */
     uint64_t left;    /* tasks until it retires; UINT64_MAX: never */

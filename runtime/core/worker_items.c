@@ -77,6 +77,23 @@ static void post_piece(lp_worker *worker, lp_group *group, lp_place place)
     atomic_store_explicit(completing, 0, memory_order_release);
 }
 
+/*
+ * Tell the trace of items that have ended, while nobody sees that yet: the
+ * group's number may be another's as soon as it is seen.
+ */
+static void trace_items(const lp_worker *worker, const run_of_items *items,
+                        const char *ending, uint32_t failed, uint32_t cancelled)
+{
+    const lp_run_items which = {items->first, items->count, failed, cancelled};
+    const lp_run run = {.id = lp_track_about_of(worker->track)->id,
+                        .began = items->began,
+                        .ended = items->ended,
+                        .ending = ending};
+    lp_trace_items(worker->track,
+                   lp_table_at(&worker->control->notes->groups, items->group),
+                   &which, &run);
+}
+
 /* Items of a piece for which there is no memory: they are gone. */
 static void lose_piece(lp_worker *worker, lp_group *group, uint32_t count)
 {
@@ -86,6 +103,13 @@ static void lose_piece(lp_worker *worker, lp_group *group, uint32_t count)
     lp_group_announce(group, worker->control->bell);
     atomic_store_explicit(&worker->record->piece_group, 0,
                           memory_order_release);
+}
+
+/* How a piece of items ended, for the trace. */
+static const char *ending_of(const lp_items_outcome *outcome)
+{
+    if (outcome->failed > 0) return "failed";
+    return outcome->cancelled > 0 ? "cancelled" : "finished";
 }
 
 /* Hand in what was made of these items. */
@@ -101,9 +125,13 @@ static void hand_in_piece(lp_worker *worker, lp_group *group,
     size_t size = sizeof(lp_piece) + outcome.length;
     if (!place && lp_arena_alloc(worker->outcomes, size, &place) != LP_OK) {
         /* The consumer learns of the gap from the count. */
+        if (worker->track) trace_items(worker, items, "no memory", count, 0);
         lose_piece(worker, group, count);
         return;
     }
+    if (worker->track)
+        trace_items(worker, items, ending_of(&outcome), outcome.failed,
+                    outcome.cancelled);
     lp_piece *piece = lp_arena_at(worker->outcomes, place);
     lp_tally_add(&worker->tally->failed, outcome.failed);
     lp_tally_add(&worker->tally->cancelled, outcome.cancelled);
@@ -114,6 +142,7 @@ static void hand_in_piece(lp_worker *worker, lp_group *group,
     if (!outcome.place && outcome.length > 0)
         memcpy(piece + 1, outcome.bytes, outcome.length);
     post_piece(worker, group, place);
+    if (worker->track) lp_track_tick(worker->track, items->ended);
 }
 
 /* A piece of items that were cancelled before they began. */
@@ -122,6 +151,7 @@ static void hand_in_nothing(lp_worker *worker, lp_group *group,
 {
     uint32_t first = items->first, count = items->count;
     lp_place place;
+    if (worker->track) trace_items(worker, items, "cancelled", 0, count);
     if (lp_arena_alloc(worker->outcomes, sizeof(lp_piece), &place) != LP_OK) {
         lose_piece(worker, group, count);
         return;

@@ -175,6 +175,24 @@ LPOOL_API int lpool_attach(lpool *host, lua_State *L);
  */
 LPOOL_API int lpool_finish(lua_State *L);
 
+/*
+ * Make a file with a trace of the executors that are opened from now on: one
+ * event for each task and each piece of a map, on the track of the worker that
+ * ran it, for Perfetto (https://ui.perfetto.dev) and chrome://tracing. What
+ * was there before is gone. 0; LPOOL_ESYSTEM: see errno, which is ESPIPE for
+ * what is no file, such as a pipe; LPOOL_ENOMEM; LPOOL_EINVALID for a null
+ * pointer, or if the host has a trace. If the file cannot be written any more,
+ * the log is told, and the trace ends there.
+ */
+LPOOL_API int lpool_trace_open(lpool *host, const char *path);
+
+/*
+ * Write what workers have to say of the tasks that have ended, and end the
+ * trace. lpool_close does it, too: this is for programs that end without. NULL
+ * is allowed, and a host without a trace.
+ */
+LPOOL_API void lpool_trace_close(lpool *host);
+
 /* The host L is attached to; NULL if none. [-0, +0, -] */
 LPOOL_API lpool *lpool_of(lua_State *L);
 

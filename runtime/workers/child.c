@@ -158,6 +158,18 @@ static void tell_broken(child *self, const char *text)
         (void)send_all(self->socket, text, strlen(text)); /* best effort */
 }
 
+/* For the trace: see lp_trace_sink. */
+static int put_events(void *context, const char *events, size_t length)
+{
+    child *self = context;
+    const lp_child_header header = {.word = LP_CHILD_TRACES, .length = length};
+    lp_lock_enter(&self->link_lock);
+    bool fine = send_all(self->socket, &header, sizeof(header)) &&
+                send_all(self->socket, events, length);
+    lp_lock_leave(&self->link_lock);
+    return fine ? LP_OK : LP_CLOSED;
+}
+
 /* ---- executing ---- */
 
 static void flush_output(void)
@@ -307,6 +319,23 @@ static int attach_objects(child *self, int fd)
     return lp_objects_attach(self->cradle->host->objects, fd, &link);
 }
 
+/* What is opened in this process is traced too. */
+static int begin_trace(child *self, const lp_child_request *request)
+{
+    const lp_trace_sink sink = {.put = put_events, .context = self};
+    const lp_identity *identity = &self->cradle->identity;
+    lp_host *host = self->cradle->host;
+    const lp_track_id id = {self->loop.pid, (uint32_t)self->loop.pid};
+    int status = lp_control_trace(&self->control, &self->files);
+    if (status != LP_OK) return status;
+    host->trace = lp_trace_new(host->allocator, &sink, request->trace_began);
+    if (!host->trace) return LP_NOMEM;
+    lp_trace_name_process(host->trace, self->loop.pid, identity->name);
+    self->loop.track =
+        lp_track_new(host->trace, id, identity->name, request->prefix);
+    return self->loop.track ? LP_OK : LP_NOMEM;
+}
+
 static int begin(child *self, const lp_child_request *request, const int *fds)
 {
     lp_cradle *cradle = self->cradle;
@@ -333,8 +362,12 @@ static int begin(child *self, const lp_child_request *request, const int *fds)
     identity->depth = request->depth;
     identity->seed = request->seed;
     identity->outcomes = lp_arena_memory(self->outcomes);
-    snprintf(identity->name, sizeof(identity->name), "%s", request->name);
+    snprintf(cradle->setup.prefix, LP_NAME_SIZE, "%s", request->prefix);
+    lp_setup_name(&cradle->setup, request->number, identity->name,
+                  sizeof(identity->name));
     lp_thread_set_name(identity->name);
+    if (request->traced) status = begin_trace(self, request);
+    if (status != LP_OK) return status;
     cradle->begun(cradle->context, request->depth, request->seed);
     cradle->stop.words = &self->loop.record->job;
     cradle->stop.show = lp_worker_show;
@@ -360,6 +393,7 @@ static lp_end serve(child *self)
     lp_end end = lp_worker_run(&self->loop);
     lp_worker_point(&self->loop, "ending");
     lp_setup_end(&cradle->setup, &cradle->identity, cradle->state, true);
+    lp_track_free(self->loop.track);
     cradle->ended(cradle->context);
     return end;
 }

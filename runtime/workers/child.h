@@ -18,7 +18,9 @@ typedef struct lp_child_request {
     uint32_t arena;
     uint32_t depth; /* of nested executors */
     uint64_t seed;
-    char name[LP_NAME_SIZE];
+    uint32_t traced;           /* it is, */
+    int64_t trace_began;       /* by a trace that began then */
+    char prefix[LP_NAME_SIZE]; /* of its name */
 } lp_child_request;
 
 enum {
@@ -48,7 +50,8 @@ typedef enum lp_child_word {
     LP_CHILD_ASKS = 1,   /* an lp_library_question, and the bytes it is about */
     LP_CHILD_BROKEN = 2, /* it could not begin: the text says why */
     LP_CHILD_USES = 3,   /* an lp_object_question, and its bytes */
-    LP_CHILD_HAS_READ = 4 /* the bytes of the last answer */
+    LP_CHILD_HAS_READ = 4, /* the bytes of the last answer */
+    LP_CHILD_TRACES = 5    /* events: see core/trace.h */
 } lp_child_word;
 
 /* A child that says more at a time is out of its mind. */

@@ -172,6 +172,10 @@ static void take_message(process_worker *worker, const lp_child_header *header,
         serve_use(worker, header, bytes);
     } else if (header->word == LP_CHILD_HAS_READ) {
         (void)keep_answer(worker, NULL);
+    } else if (header->word == LP_CHILD_TRACES) {
+        lp_trace *trace = lp_executor_host(executor)->trace;
+        if (trace)
+            lp_trace_put(trace, (const char *)bytes, (size_t)header->length);
     } else if (header->word == LP_CHILD_BROKEN) {
         char text[LP_BREAK_TEXT + 128];
         snprintf(text, sizeof(text), "%.*s", (int)header->length,
@@ -393,8 +397,12 @@ static int bear(process_worker *worker, int socket)
         .arena = lp_executor_worker_arena(executor, worker->number),
         .depth = workers->depth,
         .seed = identity.seed,
+        .traced = lp_executor_is_traced(executor),
     };
-    snprintf(request.name, sizeof(request.name), "%s", identity.name);
+    if (request.traced)
+        request.trace_began = lp_trace_began(identity.host->trace);
+    snprintf(request.prefix, sizeof(request.prefix), "%s",
+             workers->setup.prefix);
     const int fds[LP_CHILD_FDS] = {
         [LP_CHILD_HOST_FILE] = workers->reader,
         [LP_CHILD_WORDS_FILE] = lp_executor_files(executor)->words.fd,

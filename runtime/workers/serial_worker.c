@@ -116,8 +116,10 @@ static int start(void *self, uint32_t number)
     worker->identity.stop = &worker->stop;
     if (worker->setup.max_tasks > 0)
         worker->loop.left = worker->setup.max_tasks;
-    worker->started = true;
-    return LP_OK;
+    int status =
+        lp_setup_trace(&worker->setup, &worker->identity, &worker->loop);
+    worker->started = status == LP_OK;
+    return status;
 }
 
 static void run_queued(void *self)
@@ -147,6 +149,8 @@ static void join(void *self)
     if (worker->state)
         lp_setup_end(&worker->setup, &worker->identity, worker->state, true);
     worker->state = NULL;
+    lp_track_free(worker->loop.track);
+    worker->loop.track = NULL;
     lp_executor_worker_ended(worker->executor, worker->identity.number,
                              LP_END_STOPPED);
 }

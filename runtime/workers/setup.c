@@ -66,6 +66,17 @@ void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
     lp_setup_name(setup, number, identity->name, sizeof(identity->name));
 }
 
+int lp_setup_trace(const lp_setup *setup, const lp_identity *identity,
+                   lp_worker *worker)
+{
+    const lp_executor *executor = identity->executor;
+    if (!lp_executor_is_traced(executor)) return LP_OK;
+    const lp_track_id id = lp_executor_track_id(executor, identity->number);
+    worker->track =
+        lp_track_new(identity->host->trace, id, identity->name, setup->prefix);
+    return worker->track ? LP_OK : LP_NOMEM;
+}
+
 /* Run a parcel for its effect; false if it failed. */
 static bool run_parcel(lp_state *state, const lp_buffer *parcel,
                        const lp_memory *outcomes)

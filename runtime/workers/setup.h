@@ -65,6 +65,13 @@ void lp_setup_name(const lp_setup *setup, uint32_t number, char *name,
 int lp_setup_stand_in(lp_setup *setup, const lp_setup *from,
                       const lp_executor *executor);
 
+/*
+ * Have a track for a worker of the host's process, if its executor is traced;
+ * whoever ends the worker frees it. 0, LP_NOMEM.
+ */
+int lp_setup_trace(const lp_setup *setup, const lp_identity *identity,
+                   lp_worker *worker);
+
 /* Fill in who worker number of executor is. */
 void lp_setup_identify(const lp_setup *setup, lp_executor *executor,
                        uint32_t number, lp_identity *identity);

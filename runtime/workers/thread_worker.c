@@ -141,6 +141,7 @@ static void *run(void *argument)
     }
     if (is_given_up(worker)) end = LP_END_ABANDONED;
     lp_stop_adopt(NULL);
+    lp_track_free(worker->loop.track);
     if (end == LP_END_ABANDONED) {
         lp_executor_abandoned_ended(executor, worker->loop.arena);
     } else {
@@ -199,12 +200,21 @@ static int start(void *self, uint32_t number)
     worker->identity.stop = &worker->stop;
     if (workers->setup.max_tasks > 0)
         worker->loop.left = workers->setup.max_tasks;
+    int status =
+        lp_setup_trace(&workers->setup, &worker->identity, &worker->loop);
+    if (status != LP_OK) {
+        lp_free(worker);
+        return status;
+    }
 
     lp_lock_enter(&workers->lock);
-    int status = lp_thread_start(&worker->thread, run, worker);
+    status = lp_thread_start(&worker->thread, run, worker);
     if (status == LP_OK) lp_list_append(&workers->threads, &worker->in_workers);
     lp_lock_leave(&workers->lock);
-    if (status != LP_OK) lp_free(worker);
+    if (status != LP_OK) {
+        lp_track_free(worker->loop.track);
+        lp_free(worker);
+    }
     return status;
 }
 

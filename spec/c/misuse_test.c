@@ -44,6 +44,10 @@ static void test_null_for_hosts(void)
     CHECK(lpool_fd(NULL, NULL) == LPOOL_EINVALID);
     CHECK(lpool_fd(L, NULL) == LPOOL_EINVALID);
     CHECK(lpool_dump(NULL) == LPOOL_EINVALID);
+    CHECK(lpool_trace_open(NULL, "") == LPOOL_EINVALID);
+    CHECK(lpool_trace_open(host, NULL) == LPOOL_EINVALID);
+    lpool_trace_close(NULL);
+    lpool_trace_close(host); /* it has none */
 }
 
 static void test_null_for_executors(void)

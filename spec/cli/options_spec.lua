@@ -134,6 +134,8 @@ describe("lpool's options:", function()
       ["an unknown word"] = { "--stat", "unrecognized option '--stat'" },
       ["letters together"] = { "-iE", "unrecognized option '-iE'" },
       ["-e without its string"] = { "-e", "'-e' needs argument 'stat'" },
+      ["--trace without its file"] = { "--trace", "'--trace' needs argument 'file'" },
+      ["--trace with something attached"] = { "--trace=x", "unrecognized option '--trace=x'" },
       ["-l followed by an option"] = { "-l -i", "'-l' needs argument '[g=]mod'" },
     }
     for name, case in pairs(cases) do
