@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/json_file.h"
 #include "base/list.h"
+#include "base/mark.h"
 #include "base/slabs.h"
 #include "base/thread.h"
 #include "codec/codec.h"
@@ -152,13 +153,13 @@ int lp_caller_encode(lua_State *L, lp_caller *caller,
                      lp_role role, lp_buffer *out, lp_message_info *info);
 
 /*
- * A userdata for an object, whose first word, NULL at first, is for it. The
- * kind is an lp_mark_kind. [-0, +1, e]
+ * A userdata for an object, whose first word, NULL at first, is for it.
+ * [-0, +1, e]
  */
-void *lp_box_new(lua_State *L, int values, unsigned kind);
+void *lp_box_new(lua_State *L, int values, lp_mark_kind kind);
 
 /* What is in the box at index; NULL: it is none of this kind. [-0, +0, -] */
-void *lp_box_test(lua_State *L, int index, unsigned kind);
+void *lp_box_test(lua_State *L, int index, lp_mark_kind kind);
 
 /* Those of futures, in a state that is attached or closes. */
 void lp_boxes_open(lua_State *L, lp_caller *caller);
@@ -223,6 +224,8 @@ void lp_caller_open_worker(lua_State *L, void *argument);
 bool lp_handle_check(lua_State *L, int index, lp_handle *handle);
 const char *lp_handle_explain(lua_State *L, int index);
 void lp_handle_push(lua_State *L, const lp_handle *handle);
+bool lp_handle_lend(lua_State *L, const char *string, size_t length,
+                    lp_handle *handle);
 
 bool lp_object_push_found(lua_State *L, uint64_t number);
 

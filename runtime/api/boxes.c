@@ -13,7 +13,6 @@
  * In other states a finalizer does it at once.
  */
 #include "api/api.h"
-#include "base/mark.h"
 #include "base/status.h"
 #include "vm/blank.h"
 
@@ -29,18 +28,26 @@ static_assert(offsetof(lp_tie, object) == offsetof(box, object) &&
                   offsetof(lp_tie, mark) == offsetof(box, mark),
               "a tie is a box");
 
-void *lp_box_new(lua_State *L, int values, unsigned kind)
+void *lp_box_new(lua_State *L, int values, lp_mark_kind kind)
 {
     box *new = lua_newuserdatauv(L, sizeof(*new), values);
     *new = (box){NULL, lp_mark(new, kind)};
     return new;
 }
 
-void *lp_box_test(lua_State *L, int index, unsigned kind)
+void *lp_box_test(lua_State *L, int index, lp_mark_kind kind)
 {
     const box *found = lua_touserdata(L, index);
     if (!found || lua_rawlen(L, index) < sizeof(*found)) return NULL;
     return found->mark == lp_mark(found, kind) ? found->object : NULL;
+}
+
+void *lpool_unbox(lua_State *L, int index)
+{
+    box *found = lua_touserdata(L, index);
+    void *object = found->object;
+    *found = (box){NULL, 0}; /* its memory may be another userdata's soon */
+    return object;
 }
 
 /* ---- futures ---- */
@@ -66,27 +73,12 @@ static bool takes_lua(lp_task *task)
            lp_task_ended_badly(task);
 }
 
-/*
- * Keep the task, and the reference to it, among the dropped; false if others
- * refer to it, or the host will look at it anyway.
- */
-static bool keep(lp_caller *caller, lp_task *task)
-{
-    lp_host *host = lp_executor_host(task->executor);
-    lp_lock_enter(&host->waiters);
-    bool ours = atomic_load(&task->references) == 1 &&
-                (task->manual || !atomic_load(&task->posted));
-    /* Nobody waits for it any more: so this node is free. */
-    if (ours) lp_list_append(&caller->dropped, &task->mails);
-    lp_lock_leave(&host->waiters);
-    return ours;
-}
-
 /* Lua frees the userdata of a future. */
 static void let_go(void *context, void *object)
 {
+    lp_caller *caller = context;
     lp_task *task = object;
-    if (takes_lua(task) && keep(context, task)) return;
+    if (takes_lua(task) && lp_task_set_aside(task, &caller->dropped)) return;
     lp_task_release(task);
 }
 
@@ -99,11 +91,11 @@ void lp_boxes_open(lua_State *L, lp_caller *caller)
 
 void lp_boxes_collect(lua_State *L, lp_caller *caller)
 {
-    while (!lp_list_is_empty(&caller->dropped)) {
-        lp_task *task = LP_LIST_ENTRY(caller->dropped.next, lp_task, mails);
-        lp_list_remove(&task->mails);
+    if (lp_list_is_empty(&caller->dropped)) return;
+    lp_task *task;
+    while ((task = lp_task_take_aside(&caller->pool->host, &caller->dropped)) !=
+           NULL)
         lpool_future_drop(L, (lpool_future *)task);
-    }
 }
 
 void lp_boxes_close(lua_State *L, lp_caller *caller)

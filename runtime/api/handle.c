@@ -6,8 +6,8 @@
  */
 #include "api/api.h"
 #include "api/native.h"
-#include "base/mark.h"
 #include "base/status.h"
+#include "vm/blank.h"
 
 #include <string.h>
 
@@ -99,6 +99,37 @@ static const struct lp_handle_kind future_handle = {
     .release = release_task,
 };
 
+/* ---- strings that are lent ---- */
+
+static void retain_loan(void *loan)
+{
+    lp_loan_retain(loan);
+}
+
+static void release_loan(void *loan)
+{
+    lp_loan_release(loan);
+}
+
+static const struct lp_handle_kind loan_handle = {
+    .name = "a string",
+    .retain = retain_loan,
+    .release = release_loan,
+};
+
+bool lp_handle_lend(lua_State *L, const char *string, size_t length,
+                    lp_handle *handle)
+{
+    if (length < LP_LENT || lp_caller_of(L)->to_process) return false;
+    /* Only if Lua frees the string by the slabs: see lp_blank_slabs. */
+    lp_slabs *slabs = lp_blank_slabs(L);
+    lp_loan *loan = slabs ? lp_slabs_lend(slabs, string, length) : NULL;
+    *handle = (lp_handle){&loan_handle, loan};
+    return loan != NULL;
+}
+
+/* ---- futures that travel ---- */
+
 /* Push the weak table of futures that have travelled. */
 static void push_travelled(lua_State *L)
 {
@@ -154,6 +185,12 @@ const char *lp_handle_explain(lua_State *L, int index)
 
 void lp_handle_push(lua_State *L, const lp_handle *handle)
 {
+    if (handle->kind == &loan_handle) {
+        size_t length;
+        const char *bytes = lp_loan_bytes(handle->object, &length);
+        lua_pushlstring(L, bytes, length);
+        return;
+    }
     complete_types(L);
     if (handle->kind == &executor_handle) {
         lpool_push_executor(L, handle->object);

@@ -3,7 +3,6 @@
  * counters and buffers.
  */
 #include "api/api.h"
-#include "base/mark.h"
 #include "base/status.h"
 #include "shared/numbers.h"
 

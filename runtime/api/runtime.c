@@ -69,6 +69,7 @@ int lpool_open(const lpool_config *config, lpool **out)
         .check_handle = lp_handle_check,
         .explain_handle = lp_handle_explain,
         .push_handle = lp_handle_push,
+        .lend_string = lp_handle_lend,
         .push_shared = lp_object_push_found,
     };
     pool->worker_codec = pool->caller_codec;

@@ -54,14 +54,15 @@ struct lp_slabs {
     lp_list ties; /* the latest last */
     lp_let_go *let_go;
     void *context;
+    lp_loan *loans;
 };
 
-static_assert(CLASSES <= LP_MARK_TIED, "no other mark is a free block's");
+static_assert(CLASSES <= 256, "a mark has a byte for the class");
 
 /* The mark of a free block of a class. */
 static uint64_t mark_of(const void *memory, size_t class)
 {
-    return lp_mark(memory, LP_MARK_FREE + (unsigned)class);
+    return lp_mark(memory, LP_MARK_FREE) + class;
 }
 
 /* Index of the list for blocks of size bytes, which are more than none. */
@@ -275,6 +276,22 @@ static void free_tied(lp_slabs *slabs, void *memory)
     if (slabs->let_go) slabs->let_go(slabs->context, object);
 }
 
+/* ---- loans ---- */
+
+lp_loan *lp_slabs_lend(lp_slabs *slabs, const char *bytes, size_t length)
+{
+    return lp_loan_make(&slabs->loans, bytes, length);
+}
+
+/* Free a block of malloc's, now or when nobody reads it any more. */
+static void free_large(lp_slabs *slabs, void *memory, size_t size)
+{
+    if (slabs->loans && size > LP_LENT &&
+        lp_loan_take_over(&slabs->loans, memory, size))
+        return;
+    free(memory);
+}
+
 /* ---- for Lua ---- */
 
 /* To another class, or to malloc, or back from there. */
@@ -304,7 +321,7 @@ void *lp_slabs_allocate(void *context, void *memory, size_t before,
     if (after == 0) {
         if (before == TIED_BLOCK) free_tied(slabs, memory);
         if (before > LARGEST) {
-            free(memory);
+            free_large(slabs, memory, before);
         } else if (before > 0) {
             drop(slabs, memory, before);
         }
@@ -323,7 +340,7 @@ void *lp_slabs_allocate_apart(void *context, void *memory, size_t before,
     if (memory && before == TIED_BLOCK && after == 0)
         free_tied(context, memory);
     if (after == 0) {
-        free(memory);
+        free_large(context, memory, memory ? before : 0);
         return NULL;
     }
     if (after != TIED_BLOCK) return realloc(memory, after);

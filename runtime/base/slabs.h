@@ -10,6 +10,7 @@
 #define LP_BASE_SLABS_H
 
 #include "base/list.h"
+#include "base/loan.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,6 +60,13 @@ void lp_slabs_tie(lp_slabs *slabs, lp_tie *tie, void *object);
 
 /* End the latest tie, and nothing else: gives its object; NULL: no tie. */
 void *lp_slabs_untie(lp_slabs *slabs);
+
+/*
+ * Lend a string of this state, of at least LP_LENT bytes: see lp_loan_make.
+ * It may be read until the loan is released, whatever becomes of the state.
+ */
+#define LP_LENT ((size_t)1 << 20)
+lp_loan *lp_slabs_lend(lp_slabs *slabs, const char *bytes, size_t length);
 
 /*
  * Let the system have the slabs in which nothing is used. Happens by itself

@@ -150,8 +150,6 @@ int lp_push_new_object(lua_State *L, int status, lpool_object *object)
 
 int lp_object_gc(lua_State *L)
 {
-    lpool_object **box = lua_touserdata(L, 1);
-    lpool_object_release(*box);
-    *box = NULL;
+    lpool_object_release(lpool_unbox(L, 1));
     return 0;
 }

@@ -338,14 +338,13 @@ static int executor_close(lua_State *L)
 
 static int executor_gc(lua_State *L)
 {
-    lpool_executor **box = lua_touserdata(L, 1);
+    lpool_executor *executor = lpool_unbox(L, 1);
     if (lua_getiuservalue(L, 1, 2) != LUA_TNIL) {
         push_stand_ins(L); /* another executor may get this address */
         lua_pushnil(L);
-        lua_rawsetp(L, -2, *box);
+        lua_rawsetp(L, -2, executor);
     }
-    lpool_executor_release(*box);
-    *box = NULL;
+    lpool_executor_release(executor);
     return 0;
 }
 

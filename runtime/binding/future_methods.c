@@ -240,10 +240,7 @@ static int future_tostring(lua_State *L)
 
 static int future_gc(lua_State *L)
 {
-    lpool_future **box = lua_touserdata(L, 1);
-    lpool_future *future = *box;
-    *box = NULL;
-    lpool_future_drop(L, future);
+    lpool_future_drop(L, lpool_unbox(L, 1));
     return 0;
 }
 

@@ -45,8 +45,15 @@ typedef struct lp_codec_config {
     void (*push_handle)(lua_State *L, const lp_handle *handle);
 
     /*
-     * The same for an object that has a number; false if there is none of
-     * that number here: [-0, +0, e].
+     * Whether a long string, which goes to a worker, is lent to it instead of
+     * copied; then as check, and push pushes it. NULL: none is.
+     */
+    bool (*lend_string)(lua_State *L, const char *string, size_t length,
+                        lp_handle *handle);
+
+    /*
+     * The same as push for an object that has a number; false if there is none
+     * of that number here: [-0, +0, e].
      */
     bool (*push_shared)(lua_State *L, uint64_t number);
 } lp_codec_config;

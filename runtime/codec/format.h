@@ -82,7 +82,8 @@ typedef enum lp_tag {
 
     LP_TAG_MODULE, /* length (16), name: a module */
     LP_TAG_NAMED,  /* length (16), path: a C function */
-    LP_TAG_HANDLE, /* index (32) into the message's handles */
+    LP_TAG_HANDLE, /* index (32) into the message's handles: an object of the
+                      host's, or a string that is lent */
     LP_TAG_SHARED, /* number (64) of an object that all processes know */
 
     LP_TAG_SHORT = 0x40, /* up to 0x7f: a string of 0 to 63 bytes */

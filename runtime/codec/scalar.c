@@ -61,10 +61,21 @@ static int encode_short_string(lp_encoder *E, const char *string, size_t length)
     return LP_OK;
 }
 
-/* A string so long that a second copy of it is worth avoiding. */
-static int encode_long_string(lp_encoder *E, const char *string, size_t length,
-                              const void *address)
+/* Whether the string is lent to whoever reads the message. */
+static bool is_lent(lua_State *L, const lp_encoder *E, const char *string,
+                    size_t length, lp_handle *handle)
 {
+    const lp_codec_config *config = &E->codec->config;
+    /* What is in a class outlives the message. */
+    return E->takes_handles && E->parent < 0 && config->lend_string &&
+           config->lend_string(L, string, length, handle);
+}
+
+/* A string so long that a second copy of it is worth avoiding. */
+static int encode_long_string(lua_State *L, lp_encoder *E, const char *string,
+                              size_t length, const void *address)
+{
+    lp_handle handle;
     bool added;
     lp_identity_entry *entry = lp_identity_note(&E->identity, address, &added);
 
@@ -73,6 +84,11 @@ static int encode_long_string(lp_encoder *E, const char *string, size_t length,
     int status = lp_encode_number(E, entry);
     if (status != LP_OK) return status;
 
+    if (is_lent(L, E, string, length, &handle)) {
+        status = lp_encoder_put_tag32(E, LP_TAG_HANDLE,
+                                      (uint32_t)E->out->handle_count);
+        return status == LP_OK ? lp_buffer_add_handle(E->out, handle) : status;
+    }
     if (length <= UINT32_MAX) {
         status = lp_encoder_put_tag32(E, LP_TAG_STRING32, (uint32_t)length);
     } else {
@@ -90,7 +106,7 @@ int lp_scalar_encode_string(lua_State *L, lp_encoder *E, int index)
 
     if (length < LP_SHARED_STRING)
         return encode_short_string(E, string, length);
-    return encode_long_string(E, string, length, lua_topointer(L, index));
+    return encode_long_string(L, E, string, length, lua_topointer(L, index));
 }
 
 int lp_scalar_encode(lua_State *L, lp_encoder *E, int index, int type)

@@ -92,8 +92,37 @@ lp_task *lp_mailbox_take(lp_mailbox *mailbox, size_t *tag)
     return task;
 }
 
+bool lp_task_set_aside(lp_task *task, lp_list *list)
+{
+    lp_host *host = lp_executor_host(task->executor);
+    lp_lock_enter(&host->waiters);
+    bool ours = atomic_load(&task->references) == 1 &&
+                (task->manual || !atomic_load(&task->posted));
+    if (ours) {
+        /* Without a reference it has no mails: so that node is free. */
+        atomic_store(&task->references, 0);
+        lp_list_append(list, &task->mails);
+    }
+    lp_lock_leave(&host->waiters);
+    return ours;
+}
+
+lp_task *lp_task_take_aside(lp_host *host, lp_list *list)
+{
+    lp_task *task = NULL;
+    lp_lock_enter(&host->waiters);
+    if (!lp_list_is_empty(list)) {
+        task = LP_LIST_ENTRY(list->next, lp_task, mails);
+        lp_list_remove(&task->mails);
+        atomic_store(&task->references, 1);
+    }
+    lp_lock_leave(&host->waiters);
+    return task;
+}
+
 void lp_mailbox_deliver_locked(lp_task *task)
 {
+    if (atomic_load(&task->references) == 0) return; /* set aside, or dead */
     while (!lp_list_is_empty(&task->mails)) {
         lp_mail *mail = LP_LIST_ENTRY(task->mails.next, lp_mail, in_task);
         lp_list_remove(&mail->in_task);

@@ -57,4 +57,12 @@ static inline bool lp_mailbox_has_mail(lp_mailbox *mailbox)
 /* The task ended: its mails arrive. Called under the waiters lock. */
 void lp_mailbox_deliver_locked(lp_task *task);
 
+/*
+ * Put a task with its last reference into a list, by the node of its mails:
+ * it has none. False if others refer to it, or it is still to be collected.
+ * And take the first out again, with the reference; NULL: there is none.
+ */
+bool lp_task_set_aside(lp_task *task, lp_list *list);
+lp_task *lp_task_take_aside(lp_host *host, lp_list *list);
+
 #endif

@@ -875,6 +875,12 @@ LPOOL_API void lpool_box_future(lua_State *L, lpool_future *future,
                                 int metatable);
 LPOOL_API bool lpool_needs_finalizer(lua_State *L);
 
+/*
+ * What is in such a userdata, which is nothing any more after it: for
+ * finalizers, which then release it. NULL the second time. [-0, +0, -]
+ */
+LPOOL_API void *lpool_unbox(lua_State *L, int index);
+
 /* The executor or future at index; NULL if it is none. [-0, +0, -] */
 LPOOL_API lpool_executor *lpool_test_executor(lua_State *L, int index);
 LPOOL_API lpool_future *lpool_test_future(lua_State *L, int index);

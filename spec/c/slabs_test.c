@@ -1,6 +1,7 @@
 /* slabs_test.c - the memory of a Lua state, without Lua. */
 #include "check.h"
 
+#include "base/mark.h"
 #include "base/slabs.h"
 
 #include <stdbool.h>
@@ -139,6 +140,32 @@ static void test_what_is_used_is_not_given_back(void)
     lp_slabs_free(slabs);
 }
 
+/*
+ * Blocks keep what was in them before, marks of all kinds as well; and Lua
+ * writes the tag of a value over the first byte of one.
+ */
+static void test_no_content_is_taken_for_a_free_block(void)
+{
+    enum { MANY = 3000, SIZE = 48, AT = 32 };
+    static const lp_mark_kind kinds[] = {LP_MARK_TIED, LP_MARK_EXECUTOR,
+                                         LP_MARK_OBJECT};
+    static uint8_t *used[MANY];
+    lp_slabs *slabs = lp_slabs_new();
+    for (unsigned i = 0; i < MANY; i++) {
+        used[i] = lp_slabs_allocate(slabs, NULL, 0, SIZE);
+        memset(used[i], 1, SIZE);
+        uint64_t mark = lp_mark(used[i] + AT, kinds[i % 3]);
+        memcpy(used[i] + AT + 8, &mark, sizeof(mark));
+        used[i][AT + 8] = (uint8_t)(i / 3);
+    }
+    lp_slabs_give_back(slabs);
+    for (unsigned i = 0; i < 20 * MANY; i++)
+        memset(lp_slabs_allocate(slabs, NULL, 0, 16 + i % 999), 2, 16);
+    for (unsigned i = 0; i < MANY; i++)
+        CHECK(used[i][0] == 1 && used[i][AT - 1] == 1 && used[i][AT] == 1);
+    lp_slabs_free(slabs);
+}
+
 static void test_nothing_is_freed_twice(void)
 {
     lp_slabs *slabs = lp_slabs_new();
@@ -213,6 +240,45 @@ static void test_an_object_is_let_go_of_with_its_tie(void)
     tie_and_free(lp_slabs_allocate_apart);
 }
 
+/* ---- loans ---- */
+
+static void lend_and_free(allocator *allocate)
+{
+    enum { SIZE = (2 << 20), HEAD = 24 };
+    lp_slabs *slabs = lp_slabs_new();
+    char *blocks[4];
+    lp_loan *loans[4];
+    size_t length;
+    for (unsigned i = 0; i < 4; i++) {
+        blocks[i] = allocate(slabs, NULL, 4, SIZE);
+        memset(blocks[i], (int)i, SIZE);
+        if (i == 3) break; /* never lent */
+        loans[i] = lp_slabs_lend(slabs, blocks[i] + HEAD, SIZE - HEAD);
+        lp_loan_retain(loans[i]);
+        CHECK(lp_slabs_lend(slabs, blocks[i] + HEAD, SIZE) == loans[i]);
+        CHECK(lp_loan_bytes(loans[i], &length) == blocks[i] + HEAD &&
+              length == SIZE - HEAD);
+    }
+    lp_loan_retain(loans[1]); /* two readers */
+    lp_loan_release(loans[0]);
+    allocate(slabs, blocks[0], SIZE, 0); /* through with it before Lua */
+    allocate(slabs, blocks[3], SIZE, 0);
+    allocate(slabs, blocks[1], SIZE, 0);
+    lp_loan_release(loans[1]);
+    CHECK(lp_loan_bytes(loans[1], &length)[length - 1] == 1);
+    lp_loan_release(loans[1]);
+    allocate(slabs, blocks[2], SIZE, 0);
+    lp_slabs_free(slabs); /* and the loan outlives the state */
+    CHECK(lp_loan_bytes(loans[2], &length)[length - 1] == 2);
+    lp_loan_release(loans[2]);
+}
+
+static void test_a_loan_keeps_what_lua_has_freed(void)
+{
+    lend_and_free(lp_slabs_allocate);
+    lend_and_free(lp_slabs_allocate_apart);
+}
+
 static void test_a_tie_without_slabs_is_marked_only(void)
 {
     lp_tie tie;
@@ -237,9 +303,13 @@ int main(void)
     run("freed blocks are used again", test_freed_blocks_are_used_again);
     run("empty slabs go by themselves", test_empty_slabs_go_by_themselves);
     run("what is used is not given back", test_what_is_used_is_not_given_back);
+    run("no content is taken for a free block",
+        test_no_content_is_taken_for_a_free_block);
     run("nothing is freed twice", test_nothing_is_freed_twice);
     run("an object is let go of with its tie",
         test_an_object_is_let_go_of_with_its_tie);
+    run("a loan keeps what Lua has freed",
+        test_a_loan_keeps_what_lua_has_freed);
     run("a tie without slabs is marked only",
         test_a_tie_without_slabs_is_marked_only);
     printf("1..%d\n", tests);

@@ -67,6 +67,57 @@ return function(kind)
     end
   end)
 
+  it("keeps long strings that are collected while tasks still read them", function()
+    local ex <close> = make { max_workers = 2 }
+    local size = 1 << 20
+    local function check(text, letter, times)
+      return #text == times and text:sub(1, 1) == letter and text:sub(-1) == letter
+        and not text:find("[^" .. letter .. "]")
+    end
+    local futures = {}
+    local function submit(round)
+      local letter = string.char(96 + round)
+      local text = letter:rep(size + round)
+      if round % 4 == 0 then -- captured
+        futures[round] = ex:submit(function()
+          return check(text, letter, size + round)
+        end)
+      elseif round % 4 == 1 then -- twice, and inside of tables
+        futures[round] = ex:submit(function(list, n)
+          return rawequal(list[1].text, list.again) and check(list.again, letter, n)
+        end, { { text = text }, again = text }, size + round)
+      else
+        futures[round] = ex:submit(check, text, letter, size + round)
+      end
+    end
+    for round = 1, 24 do
+      submit(round)
+      collectgarbage()
+    end
+    for round = 24, 1, -1 do
+      assert.is_true(futures[round]:result(20))
+    end
+    local function submit_all()
+      local texts = {}
+      for i = 1, 6 do
+        texts[i] = string.char(96 + i):rep(size)
+      end
+      return ex:map(function(text)
+        return check(text, text:sub(1, 1), 1 << 20) and text:sub(1, 1)
+      end, texts)
+    end
+    local results = submit_all()
+    collectgarbage()
+    assert.are.same({ "a", "b", "c", "d", "e", "f", n = 6 }, results:totable())
+    -- Those that nobody comes to read.
+    local slow = ex:submit(lpool.sleep, 0.02)
+    for _ = 1, 8 do
+      ex:submit(check, ("x"):rep(size), "x", size):cancel()
+    end
+    collectgarbage()
+    slow:result(20)
+  end)
+
   it("keeps a string of 16 MiB", function()
     local text = ("0123456789abcdef"):rep(1 << 20)
     assert.is_true(text == there_and_back(text))
