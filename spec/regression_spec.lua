@@ -269,6 +269,68 @@ describe("regressions:", function()
     ]])
   end)
 
+  it("a failure is reported once, whoever else had the future #program", function()
+    local result = helper.run([[
+      local lpool = require "lpool"
+      local ex <close> = lpool.ThreadPoolExecutor(1)
+      do
+        local next_done = lpool.as_completed { ex:submit(error, "A!") }
+        next_done()
+        next_done = nil
+        collectgarbage() collectgarbage()
+      end
+      do
+        local f = ex:submit(error, "B!")
+        f:add_done_callback(function() f = nil collectgarbage() collectgarbage() end)
+        lpool.wait { ex:submit(math.max, 1) }
+      end
+      collectgarbage() collectgarbage()
+    ]], { limit = 20 })
+    for _, name in ipairs { "A!", "B!" } do
+      local _, times = result.err:gsub("looked at it: " .. name, "")
+      assert.are.equal(1, times, result.err)
+    end
+  end)
+
+  it("Ctrl-C cancels what is left of manual futures that were dropped", function()
+    local result = helper.run([[
+      local lpool = require "lpool"
+      local ex = lpool.ThreadPoolExecutor(1)
+      local begun = lpool.counter()
+      ex:submit(function()
+        local lpool = require "lpool"
+        local m = lpool.Future()
+        do
+          local _, _, _, waiter = lpool.as_completed { m }
+          waiter:close()
+        end
+        m = nil
+        collectgarbage() collectgarbage()
+        begun:add(1)
+        while true do end
+      end)
+      while begun:get() == 0 do lpool.sleep(0.001) end
+      os.execute("(sleep 0.1; kill -INT " .. lpool.getpid() .. ") &") -- it ignores the signal meanwhile
+      lpool.sleep(20)
+    ]], { limit = 20 })
+    assert.are.equal(130, result.code, result.err)
+  end)
+
+  it("a map ends, whenever its workers are killed", function()
+    prints("ended\n", [[
+      for round = 1, 40 do
+        local ex = lpool.ProcessPoolExecutor(2)
+        local results = ex:map(function(i) return i end, lpool.range(1, 50000))
+        for _ = 1, 1000 do results() end
+        ex:kill_workers()
+        local fine, number
+        repeat fine, number = pcall(results) until fine and not number
+        ex:shutdown()
+      end
+      print("ended")
+    ]])
+  end)
+
   it("a userdata of somebody else is no executor, future or channel", function()
     prints("false\nfalse\nfalse\n", [[
       local ex <close> = lpool.ThreadPoolExecutor(1)

@@ -22,6 +22,7 @@
 #include "lpool.h"
 
 #include <lauxlib.h>
+#include <sys/types.h>
 
 #define LP_TEXT(x)             #x
 #define LP_VERSION_OF(a, b, c) LP_TEXT(a) "." LP_TEXT(b) "." LP_TEXT(c)
@@ -41,6 +42,7 @@ struct lpool {
     struct lp_notifier *notifier; /* of event loops; made when needed */
     lp_json_file trace_file;      /* if the host has a trace of its own */
     char *trace_path;             /* the same, for messages */
+    pid_t trace_pid;              /* of the process that writes it */
     atomic_uint attached;         /* states that are not closed yet */
     uint32_t depth; /* of the executors whose worker this process is */
     uint64_t seed;
@@ -160,6 +162,10 @@ void *lp_box_new(lua_State *L, int values, lp_mark_kind kind);
 
 /* What is in the box at index; NULL: it is none of this kind. [-0, +0, -] */
 void *lp_box_test(lua_State *L, int index, lp_mark_kind kind);
+
+/* As lpool_box_future; retains: with a reference of its own. [-0, +1, e] */
+void lp_box_future(lua_State *L, lpool_future *future, int metatable,
+                   bool retains);
 
 /* Those of futures, in a state that is attached or closes. */
 void lp_boxes_open(lua_State *L, lp_caller *caller);

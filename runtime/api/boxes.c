@@ -61,7 +61,9 @@ void lpool_future_drop(lua_State *L, lpool_future *future)
 {
     if (!future) return;
     if (lpool_future_state(future) == LPOOL_FAILED) lpool_report(L, future);
-    if (lpool_future_is_manual(future)) lpool_future_forget(L, future);
+    /* Whoever else has it may want its values. */
+    if (atomic_load(&lp_task_inner(future)->references) == 1)
+        lpool_future_forget(L, future);
     lpool_future_release(future);
 }
 
@@ -117,9 +119,16 @@ bool lpool_needs_finalizer(lua_State *L)
 
 void lpool_box_future(lua_State *L, lpool_future *future, int metatable)
 {
+    lp_box_future(L, future, metatable, false);
+}
+
+void lp_box_future(lua_State *L, lpool_future *future, int metatable,
+                   bool retains)
+{
     const lp_caller *caller = lp_caller_find(L);
     int at = lua_absindex(L, metatable);
     lp_tie *tie = lua_newuserdatauv(L, sizeof(*tie), 0);
+    if (retains) lpool_future_retain(future);
     lp_slabs_tie(caller ? caller->slabs : NULL, tie, future);
     lua_pushvalue(L, at);
     lua_setmetatable(L, -2);

@@ -443,7 +443,7 @@ int lpool_dispatch(lua_State *L)
     caller->dispatching = true;
     while ((task = lp_mailbox_take(&caller->mailbox, NULL)) != NULL) {
         run_callbacks(L, caller, task);
-        lp_task_release(task);
+        lpool_future_drop(L, (lpool_future *)task);
     }
     caller->dispatching = false;
     return LP_OK;

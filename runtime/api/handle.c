@@ -61,8 +61,7 @@ void lpool_push_executor(lua_State *L, lpool_executor *executor)
 void lpool_push_future(lua_State *L, lpool_future *future)
 {
     push_type(L, LPOOL_FUTURE_TYPE);
-    lpool_future_retain(future);
-    lpool_box_future(L, future, -1);
+    lp_box_future(L, future, -1, true);
     lua_remove(L, -2);
 }
 

@@ -11,6 +11,8 @@
 static int put(void *context, const char *events, size_t length)
 {
     lpool *pool = context;
+    /* A process that was forked must not write over what comes from here. */
+    if (getpid() != pool->trace_pid) return LP_OK;
     return lp_json_file_append(&pool->trace_file, events, length);
 }
 
@@ -29,6 +31,7 @@ static int open_trace(lpool *pool, const char *path)
     const lp_trace_sink sink = {put, failed, pool};
     pool->trace_path = lp_alloc_text(&pool->allocator, path);
     if (!pool->trace_path) return LP_NOMEM;
+    pool->trace_pid = getpid();
     int status = lp_json_file_open(&pool->trace_file, path);
     if (status != LP_OK) return status;
     pool->host.trace = lp_trace_new(&pool->allocator, &sink, lp_clock_now());

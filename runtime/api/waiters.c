@@ -171,7 +171,7 @@ int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
     lp_caller *caller;
     int status = lp_caller_enter(L, &caller);
     if (status != LP_OK) return status;
-    if (!waiter || !future) return LP_INVALID;
+    if (!waiter || (!future && !tag)) return LP_INVALID;
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
         lpool_dispatch(L);
@@ -182,7 +182,12 @@ int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
         if (task) {
             lp_task_release(waiter->last);
             waiter->last = task;
-            *future = (lpool_future *)task;
+            if (future) {
+                *future = (lpool_future *)task;
+            } else {
+                waiter->last = NULL;
+                lp_task_release(task);
+            }
             if (tag) *tag = tagged;
             return LP_OK;
         }

@@ -37,7 +37,9 @@ static int write_elements(lp_json_file *file, const char *elements,
 int lp_json_file_open(lp_json_file *file, const char *path)
 {
     *file = (lp_json_file){.empty = true};
-    file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    /* Not to wait for whoever reads a fifo. */
+    file->fd =
+        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
     if (file->fd < 0) return LP_SYSTEM;
     if (write_elements(file, "[", 1) == LP_OK) {
         file->end = 1;

@@ -25,9 +25,8 @@ static int waiter_next(lua_State *L)
 {
     lpool_waiter *waiter = check_waiter(L, 1);
     int64_t timeout = lp_check_timeout(L, 2);
-    lpool_future *future;
     size_t place;
-    int status = lpool_waiter_next(L, waiter, timeout, &future, &place);
+    int status = lpool_waiter_next(L, waiter, timeout, NULL, &place);
     if (status == LPOOL_EINVALID) {
         lua_pushnil(L);
     } else if (status == LPOOL_ETIMEOUT) {

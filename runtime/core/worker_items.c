@@ -240,10 +240,18 @@ static void run_items(lp_worker *worker)
         uint32_t want = timeout > 0 ? 1
                                     : step_size(group, piece.count,
                                                 piece.ended - piece.began);
+        /* Before it takes more: to hand in is to be seen without any. */
+        bool cancelled =
+            atomic_load_explicit(&group->cancelled, memory_order_relaxed);
+        if (cancelled && piece.count > 0) {
+            hand_in_piece(worker, group, &piece);
+            piece.count = 0;
+            announce_piece(worker, number);
+        }
         count = next_items(worker, want, &first);
         if (count == 0) break;
-        if (atomic_load_explicit(&group->cancelled, memory_order_relaxed)) {
-            if (piece.count > 0) hand_in_piece(worker, group, &piece);
+        lp_worker_point(worker, "items taken");
+        if (cancelled) {
             piece =
                 (run_of_items){number, first, count, piece.ended, piece.ended};
             hand_in_nothing(worker, group, &piece);

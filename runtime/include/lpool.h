@@ -572,7 +572,10 @@ LPOOL_API int lpool_future_push(lua_State *L, lpool_future *future, int *count);
  */
 LPOOL_API void lpool_report(lua_State *L, lpool_future *future);
 
-/* lpool_report, lpool_future_forget and lpool_future_release. [-0, +0, -] */
+/*
+ * As lpool_future_release; before the last release lpool_report and
+ * lpool_future_forget. [-0, +0, -]
+ */
 LPOOL_API void lpool_future_drop(lua_State *L, lpool_future *future);
 
 /* The type of the first result or of the error, for display. [-0, +0, e] */
@@ -638,8 +641,9 @@ LPOOL_API int lpool_waiter_add(lpool_waiter *waiter, lpool_future *future,
 /*
  * The next one to have ended: those that had ended when they were added
  * first, in the order of their ends. The future is borrowed, and valid while
- * the caller has a reference of his own; tag may be NULL. LPOOL_EINVALID when
- * none is left; else as lpool_future_wait. [-0, +0, e]
+ * the caller has a reference of his own, or until the next call; future or tag
+ * may be NULL. LPOOL_EINVALID when none is left; else as lpool_future_wait.
+ * [-0, +0, e]
  */
 LPOOL_API int lpool_waiter_next(lua_State *L, lpool_waiter *waiter,
                                 int64_t timeout, lpool_future **future,
