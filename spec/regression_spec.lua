@@ -316,7 +316,8 @@ describe("regressions:", function()
     assert.are.equal(130, result.code, result.err)
   end)
 
-  it("a map ends, whenever its workers are killed", function()
+  -- Slow: the thread sanitizer keeps a frame for each error.
+  it("a map ends, whenever its workers are killed #slow", function()
     prints("ended\n", [[
       for round = 1, 40 do
         local ex = lpool.ProcessPoolExecutor(2)
