@@ -310,7 +310,8 @@ describe("regressions:", function()
         while true do end
       end)
       while begun:get() == 0 do lpool.sleep(0.001) end
-      os.execute("(sleep 0.1; kill -INT " .. lpool.getpid() .. ") &") -- it ignores the signal meanwhile
+      -- Later: os.execute ignores the signal.
+      os.execute("(sleep 0.1; kill -INT " .. lpool.getpid() .. ") &")
       lpool.sleep(20)
     ]], { limit = 20 })
     assert.are.equal(130, result.code, result.err)
