@@ -239,7 +239,10 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
 /* The address is the key of the table of what manual futures hold. */
 static const char values_key;
 
-/* Push the table: address of a task -> its values or error. */
+/*
+ * Push the table: address of a task -> its values or error. False, and
+ * nothing: no future has been set yet.
+ */
 static bool find_values(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &values_key) == LUA_TTABLE)
@@ -248,6 +251,7 @@ static bool find_values(lua_State *L)
     return false;
 }
 
+/* Push it, made if need be. */
 static void push_values(lua_State *L)
 {
     if (find_values(L)) return;

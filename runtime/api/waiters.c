@@ -181,11 +181,10 @@ int lpool_waiter_next(lua_State *L, lpool_waiter *waiter, int64_t timeout,
         if (status != LP_OK) return status;
         if (task) {
             lp_task_release(waiter->last);
-            waiter->last = task;
+            waiter->last = future ? task : NULL;
             if (future) {
                 *future = (lpool_future *)task;
             } else {
-                waiter->last = NULL;
                 lp_task_release(task);
             }
             if (tag) *tag = tagged;

@@ -240,13 +240,16 @@ static void run_items(lp_worker *worker)
         uint32_t want = timeout > 0 ? 1
                                     : step_size(group, piece.count,
                                                 piece.ended - piece.began);
-        /* Before it takes more: to hand in is to be seen without any. */
+        /*
+         * Before it takes more: items that it has taken belong to the piece
+         * that is announced, and to hand that in ends the announcement.
+         */
         bool cancelled =
             atomic_load_explicit(&group->cancelled, memory_order_relaxed);
         if (cancelled && piece.count > 0) {
             hand_in_piece(worker, group, &piece);
             piece.count = 0;
-            announce_piece(worker, number);
+            continue;
         }
         count = next_items(worker, want, &first);
         if (count == 0) break;
