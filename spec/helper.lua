@@ -184,6 +184,15 @@ function helper.misuse(fn, text)
   helper.contains(text, message)
 end
 
+--- Asserts that a program has put out this error, nothing else, and ended with 1.
+-- @string expected its standard error
+-- @tparam table result what helper.run or helper.shell returned
+function helper.refused(expected, result)
+  assert.are.equal(expected, result.err)
+  assert.are.equal("", result.out)
+  assert.are.equal(1, result.code)
+end
+
 --- Fails unless text contains part, literally.
 function helper.contains(part, text)
   assert.is_truthy(tostring(text):find(part, 1, true),
