@@ -4,6 +4,7 @@
 PREFIX   ?= /usr/local
 LUA_PC   ?= lua5.4
 LUA      ?= lua5.4
+OBJCOPY  ?= objcopy
 BINDIR   ?= $(PREFIX)/bin
 LIBDIR   ?= $(PREFIX)/lib
 INCDIR   ?= $(PREFIX)/include
@@ -16,6 +17,8 @@ WERROR   ?=
 PATIENCE ?= $(if $(SANITIZE),5,1)
 BUILD    ?= build/$(or $(SANITIZE),release)
 CFLAGS   ?= -O2 -g
+# gcc optimizes the library as a whole: empty, and it is compiled by files.
+LTO      ?= $(if $(SANITIZE)$(shell $(CC) --version | grep -i clang),,auto)
 VERSION  := $(shell sed -n 's/^.define LPOOL_VERSION_[A-Z]* *//p' \
               runtime/include/lpool.h | paste -sd.)
 
@@ -59,7 +62,8 @@ C_SPECS  := $(filter-out $(if $(findstring thread,$(SANITIZE)),%/codec_test.c),\
 LUA_SRC  := $(sort $(shell find lua -name '*.lua'))
 
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/bundle_data.o
+PARTS    := $(LIB_SRC:%.c=$(BUILD)/%.o)
+LIB_OBJ  := $(if $(LTO),$(BUILD)/whole.o,$(PARTS)) $(BUILD)/bundle_data.o
 # The C specs have a library of their own, with the checks for tests built in.
 TEST_OBJ := $(LIB_SRC:%.c=$(BUILD)/test/%.o) $(BUILD)/bundle_data.o
 TEST_BIN := $(C_SPECS:%.c=$(BUILD)/test/%)
@@ -73,6 +77,14 @@ SHARED   := liblpool.so.$(VERSION)
 build: $(BUILD)/lpool $(BUILD)/liblpool.a $(BUILD)/$(SHARED) \
        $(BUILD)/core.so  ## compile the program, the library and the module
 	$(if $(filter build/release,$(BUILD)),@ln -sfn $(BUILD)/lpool lpool)
+
+# One object, of machine code, which shows only what lpool.h declares.
+$(BUILD)/whole.o: $(PARTS)
+	$(say) ld $@
+	$(LINK) -flto=$(LTO) -flto-partition=one -flinker-output=nolto-rel -r -o $@ $^
+	$(Q)$(OBJCOPY) --localize-hidden $@
+
+$(PARTS): LP_CFLAGS += $(if $(LTO),-flto=$(LTO))
 
 $(BUILD)/liblpool.a: $(LIB_OBJ)
 	$(say) ar $@
@@ -282,4 +294,4 @@ clean:  ## remove what was built
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' Makefile
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(TEST_BIN:=.d)
+-include $(PARTS:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(TEST_BIN:=.d)

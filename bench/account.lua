@@ -102,7 +102,7 @@ local STEPS = {
   { "caller", 1, "executor_submit", "`ex:submit`, from the Lua call to its return" },
   { "caller", 2, "lp_box_test", "is it ours? In `submit` and in `result`" },
   { "caller", 2, "lp_caller_find", "what belongs to this Lua state" },
-  { "caller", 2, "lp_caller_place", "file and line of the submit, for reports" },
+  { "caller", 2, "lp_caller_origin", "file and line of the submit, for reports" },
   { "caller", 2, "lp_caller_encode", "function and arguments to bytes" },
   { "caller", 2, "lp_executor_submit", "a new task, into the queue" },
   { "caller", 2, "lua_newuserdatauv", "the future's userdata" },

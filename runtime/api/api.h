@@ -55,6 +55,13 @@ static inline void lp_pool_log(const lpool *pool, const char *line)
 }
 
 /* What lpool knows of one Lua state; a userdata in its registry. */
+/* The line of an instruction in the function that submitted last. */
+typedef struct lp_known_line {
+    const void *instruction; /* NULL: none */
+    uint32_t line;
+} lp_known_line;
+#define LP_KNOWN_LINES 8
+
 typedef struct lp_caller {
     lpool *pool;
     lua_State *main;
@@ -66,20 +73,48 @@ typedef struct lp_caller {
     bool buffer_busy;            /* an encoder is at work, or died at it */
     lp_mailbox mailbox;          /* futures with callbacks */
     lp_notice notice;            /* tells an event loop of mail */
-    lp_slabs *slabs;  /* to which futures are tied; NULL: they are not */
-    lp_list dropped;  /* tasks whose userdata were freed: see boxes.c */
-    int callbacks;    /* reference of the table of callbacks */
-    bool dispatching; /* a callback is running */
-    bool to_process;  /* what is encoded goes to another process */
+    lp_slabs *slabs;   /* to which futures are tied; NULL: they are not */
+    lp_list dropped;   /* tasks whose userdata were freed: see boxes.c */
+    lp_task_pile pile; /* those that need nothing more but to be freed */
+    int callbacks;     /* reference of the table of callbacks */
+    bool dispatching;  /* a callback is running */
+    bool to_process;   /* what is encoded goes to another process */
     _Atomic uint32_t interrupted;
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
     lua_Hook harmless_hook; /* was run by a wait, and did not raise */
-    /* The file of the last submit, which is often that of the next. */
+    /* Of the last submits: see origin.c. */
     const char *source;
+    lp_known_line lines[LP_KNOWN_LINES];
 } lp_caller;
 
+/*
+ * The caller that this thread found last, since the registry is slow for
+ * what happens several times a task. States are told apart by the addresses
+ * of their main thread and of their registry, which all of their coroutines
+ * have: both are used again only after the state, and with it its caller, has
+ * gone, which is counted.
+ */
+typedef struct lp_found {
+    const lua_State *main;
+    const void *registry;
+    lp_caller *caller;
+    unsigned gone;
+} lp_found;
+extern _Thread_local lp_found lp_caller_found
+    __attribute__((tls_model("initial-exec")));
+extern atomic_uint lp_callers_gone;
+lp_caller *lp_caller_look_up(lua_State *L);
+
 /* The caller of L; NULL if L is NULL, or not attached. [-0, +0, -] */
-lp_caller *lp_caller_find(lua_State *L);
+static inline lp_caller *lp_caller_find(lua_State *L)
+{
+    const lp_found *found = &lp_caller_found;
+    if (L && found->main == L &&
+        found->gone ==
+            atomic_load_explicit(&lp_callers_gone, memory_order_relaxed))
+        return found->caller;
+    return lp_caller_look_up(L);
+}
 
 /*
  * Have the caller of L, for what a program asks for. 0; LP_INVALID if there
@@ -143,8 +178,8 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
 void lp_caller_interrupted(lua_State *L, lp_caller *caller);
 
 /* Where Lua code is calling from. [-0, +0, e] */
-void lp_caller_place(lua_State *L, lp_caller *caller, int level,
-                     const char **source, uint32_t *line);
+void lp_caller_origin(lua_State *L, lp_caller *caller, int level,
+                      const char **source, uint32_t *line);
 
 /*
  * Encode what is sent to an executor, as lp_encode. What the script has
@@ -183,7 +218,7 @@ lp_executor *lp_pool_manual(lpool *pool);
 
 /*
  * Push what an ended task came to: see lpool_future_push. An item of a map
- * has no task.
+ * has no task. What has finished needs no source.
  */
 typedef struct lp_outcome_source {
     lp_executor *executor;

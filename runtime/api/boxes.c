@@ -44,7 +44,10 @@ void *lp_box_test(lua_State *L, int index, lp_mark_kind kind)
 
 void *lpool_unbox(lua_State *L, int index)
 {
+    lp_caller *caller = lp_caller_find(L);
     box *found = lua_touserdata(L, index);
+    /* What it had may be what still keeps an executor. */
+    if (caller) lp_task_pile_free(&caller->pile);
     void *object = found->object;
     *found = (box){NULL, 0}; /* its memory may be another userdata's soon */
     return object;
@@ -81,7 +84,7 @@ static void let_go(void *context, void *object)
     lp_caller *caller = context;
     lp_task *task = object;
     if (takes_lua(task) && lp_task_set_aside(task, &caller->dropped)) return;
-    lp_task_release(task);
+    lp_task_release_later(task, &caller->pile);
 }
 
 void lp_boxes_open(lua_State *L, lp_caller *caller)
@@ -107,6 +110,7 @@ void lp_boxes_close(lua_State *L, lp_caller *caller)
     while ((future = lp_slabs_untie(caller->slabs)) != NULL)
         lpool_future_drop(L, future);
     lp_boxes_collect(L, caller);
+    lp_task_pile_free(&caller->pile);
     lp_slabs_on_let_go(caller->slabs, NULL, NULL);
     caller->slabs = NULL;
 }

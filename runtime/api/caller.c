@@ -17,22 +17,8 @@
 /* The address is the key of the caller in the registry. */
 static const char caller_key, interruptible_key;
 
-/*
- * The caller that this thread found last, since the registry is slow for
- * what happens several times a task. States are told apart by the addresses
- * of their main thread and of their registry, which all of their coroutines
- * have: both are used again only after the state, and with it its caller, has
- * gone, which gone counts.
- */
-typedef struct latest {
-    const lua_State *main;
-    const void *registry;
-    lp_caller *caller;
-    unsigned gone;
-} latest;
-static _Thread_local latest latest_found
-    __attribute__((tls_model("initial-exec")));
-static atomic_uint gone;
+_Thread_local lp_found lp_caller_found;
+atomic_uint lp_callers_gone;
 
 /* ---- attaching ---- */
 
@@ -40,7 +26,7 @@ static int collect_caller(lua_State *L)
 {
     lp_caller *caller = lua_touserdata(L, 1);
     if (caller->pool) lp_boxes_close(L, caller);
-    atomic_fetch_add(&gone, 1);
+    atomic_fetch_add(&lp_callers_gone, 1);
     if (!caller->pool) return 0;
     lp_notice_close(&caller->notice, caller->pool);
     lp_mailbox_clear(&caller->mailbox);
@@ -50,19 +36,18 @@ static int collect_caller(lua_State *L)
     return 0;
 }
 
-lp_caller *lp_caller_find(lua_State *L)
+lp_caller *lp_caller_look_up(lua_State *L)
 {
     if (!L) return NULL;
-    latest *found = &latest_found;
-    unsigned now = atomic_load_explicit(&gone, memory_order_relaxed);
-    if (found->main == L && found->gone == now) return found->caller;
+    lp_found *found = &lp_caller_found;
+    unsigned now = atomic_load_explicit(&lp_callers_gone, memory_order_relaxed);
     const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
     if (found->registry == registry && found->gone == now) return found->caller;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
     lp_caller *caller = lua_touserdata(L, -1);
     lua_pop(L, 1);
     if (!caller || !caller->pool) return NULL;
-    *found = (latest){caller->main, registry, caller, now};
+    *found = (lp_found){caller->main, registry, caller, now};
     return caller;
 }
 
@@ -176,7 +161,7 @@ bool lpool_worker(lua_State *L, lpool_worker_info *info)
     return true;
 }
 
-/* ---- buffers and places ---- */
+/* ---- buffers ---- */
 
 static int collect_buffer(lua_State *L)
 {
@@ -229,29 +214,6 @@ void lp_caller_close_buffer(lua_State *L, lp_caller *caller, lp_buffer *buffer)
     lp_buffer_clear(buffer);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, buffer);
-}
-
-void lp_caller_place(lua_State *L, lp_caller *caller, int level,
-                     const char **source, uint32_t *line)
-{
-    lua_Debug frame;
-    *source = NULL;
-    *line = 0;
-    if (!lua_getstack(L, level, &frame) || !lua_getinfo(L, "Sl", &frame))
-        return;
-    if (frame.currentline <= 0) return; /* called by a C function, as pcall */
-    if (!caller->source || strcmp(frame.short_src, caller->source) != 0) {
-        uint32_t number;
-        size_t length;
-        lp_library *library = caller->pool->host.library;
-        caller->source = NULL;
-        if (lp_library_keep(library, frame.short_src,
-                            strlen(frame.short_src) + 1, &number) == LP_OK)
-            caller->source =
-                (const char *)lp_library_find(library, number, &length);
-    }
-    *source = caller->source;
-    *line = (uint32_t)frame.currentline;
 }
 
 /* ---- callbacks ---- */
@@ -422,7 +384,9 @@ void lpool_report(lua_State *L, lpool_future *future)
 void lp_caller_collect(lua_State *L, lp_caller *caller)
 {
     looking who = {.L = L, .caller = caller};
-    lp_boxes_collect(L, caller);
+    if (!lp_list_is_empty(&caller->dropped)) lp_boxes_collect(L, caller);
+    if (caller->pile.count > 0) lp_task_pile_free(&caller->pile);
+    if (!lp_host_has_ended(&caller->pool->host)) return;
     lp_host_collect(&caller->pool->host, look, &who);
 }
 

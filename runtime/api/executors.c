@@ -547,7 +547,7 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);
     lp_caller_collect(L, caller);
-    lp_caller_place(L, caller, 1, &about.source, &about.line);
+    lp_caller_origin(L, caller, 1, &about.source, &about.line);
     bool limited = lp_executor_max_queue(inner) > 0;
     /* A worker that waited for room might wait for itself. */
     about.exceeds = limited && works_for(caller, inner) &&
@@ -587,7 +587,7 @@ int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
         return refuse(L, nargs);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);
-    lp_caller_place(L, caller, 1, &about.source, &about.line);
+    lp_caller_origin(L, caller, 1, &about.source, &about.line);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
     status = lp_caller_encode(L, caller, inner, first, nargs + 1, LP_ROLE_CALL,
                               buffer, NULL);

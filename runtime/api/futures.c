@@ -288,23 +288,38 @@ static int push_manual(lua_State *L, lp_task *task, lp_phase phase, int *count)
     return LP_OK;
 }
 
-/* Push what task came to. */
-int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
+/* Why there are no results: only that takes the task's name. */
+static int push_failure(lua_State *L, const lp_task *task, lp_phase phase,
+                        const uint8_t *bytes, size_t length)
 {
-    lp_phase phase = (lp_phase)(lp_task_state(task) & LP_PHASE);
+    int count;
+    lp_outcome_source source = {.executor = task->executor, .task = task};
+    if (phase == LP_LOST) name_task(&source);
+    return lp_outcome_push(L, &source, phase, bytes, length, &count);
+}
+
+static int push_outcome(lua_State *L, lp_task *task, const lp_cell *cell,
+                        lp_phase phase, int *count)
+{
     if (task->manual && (phase == LP_FINISHED || phase == LP_RAISED))
         return push_manual(L, task, phase, count);
     size_t length;
-    const uint8_t *bytes = lp_task_outcome(task, &length);
+    const uint8_t *bytes = lp_cell_outcome(task->executor, cell, &length);
     if (!bytes) {
         push_text(L, "SerializationError",
                   "what the worker wrote as the outcome makes no sense");
         lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
         return LP_FAILED;
     }
-    lp_outcome_source source = {.executor = task->executor, .task = task};
-    if (phase == LP_LOST) name_task(&source);
-    return lp_outcome_push(L, &source, phase, bytes, length, count);
+    if (phase != LP_FINISHED)
+        return push_failure(L, task, phase, bytes, length);
+    return lp_outcome_push(L, NULL, phase, bytes, length, count);
+}
+
+int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
+{
+    const lp_cell *cell = lp_task_cell(task);
+    return push_outcome(L, task, cell, lp_cell_phase(cell), count);
 }
 
 int lpool_future_push(lua_State *L, lpool_future *future, int *count)
@@ -314,10 +329,12 @@ int lpool_future_push(lua_State *L, lpool_future *future, int *count)
     int status = lp_caller_enter_for(L, task ? task->executor : NULL, &caller);
     if (status != LP_OK) return status;
     if (!count) return LP_INVALID;
-    if (!lp_phase_is_done(lp_task_state(task))) return LP_INVALID;
+    const lp_cell *cell = lp_task_cell(task);
+    lp_phase phase = lp_cell_phase(cell);
+    if (!lp_phase_is_done(phase)) return LP_INVALID;
     if (!atomic_load_explicit(&task->seen, memory_order_relaxed))
         atomic_store_explicit(&task->seen, 1, memory_order_relaxed);
-    return lp_caller_push_outcome(L, task, count);
+    return push_outcome(L, task, cell, phase, count);
 }
 
 void lpool_future_forget(lua_State *L, lpool_future *future)

@@ -70,7 +70,8 @@ void lp_buffer_init(lp_buffer *buffer, const lp_allocator *allocator);
 void lp_buffer_clear(lp_buffer *buffer);
 
 /* Drop what is in it, handles released, and keep the memory for the next. */
-void lp_buffer_reset(lp_buffer *buffer);
+static inline void lp_buffer_reset(lp_buffer *buffer);
+void lp_buffer_empty(lp_buffer *buffer);
 
 /* Make room for extra more bytes. 0 or LP_NOMEM, which changes nothing. */
 int lp_buffer_grow(lp_buffer *buffer, size_t extra);
@@ -86,6 +87,12 @@ int lp_buffer_add_handle(lp_buffer *buffer, lp_handle handle);
 
 /* Release count handles and free the array; NULL is allowed. */
 void lp_handles_free(lp_handle *handles, size_t count);
+
+static inline void lp_buffer_reset(lp_buffer *buffer)
+{
+    buffer->length = 0;
+    if (buffer->place || buffer->handle_count > 0) lp_buffer_empty(buffer);
+}
 
 static inline int lp_buffer_reserve(lp_buffer *buffer, size_t extra)
 {

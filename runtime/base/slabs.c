@@ -54,6 +54,7 @@ struct lp_slabs {
     lp_list ties; /* the latest last */
     lp_let_go *let_go;
     void *context;
+    const void *watched;
     lp_loan *loans;
 };
 
@@ -276,6 +277,18 @@ static void free_tied(lp_slabs *slabs, void *memory)
     if (slabs->let_go) slabs->let_go(slabs->context, object);
 }
 
+/* ---- the block that is watched ---- */
+
+void lp_slabs_watch(lp_slabs *slabs, const void *address)
+{
+    slabs->watched = address;
+}
+
+const void *lp_slabs_watched(const lp_slabs *slabs)
+{
+    return slabs->watched;
+}
+
 /* ---- loans ---- */
 
 lp_loan *lp_slabs_lend(lp_slabs *slabs, const char *bytes, size_t length)
@@ -319,6 +332,7 @@ void *lp_slabs_allocate(void *context, void *memory, size_t before,
         return after > 0 ? take(slabs, after) : NULL;
     }
     if (after == 0) {
+        if (memory == slabs->watched) slabs->watched = NULL;
         if (before == TIED_BLOCK) free_tied(slabs, memory);
         if (before > LARGEST) {
             free_large(slabs, memory, before);
@@ -337,10 +351,11 @@ void *lp_slabs_allocate(void *context, void *memory, size_t before,
 void *lp_slabs_allocate_apart(void *context, void *memory, size_t before,
                               size_t after)
 {
-    if (memory && before == TIED_BLOCK && after == 0)
-        free_tied(context, memory);
+    lp_slabs *slabs = context;
+    if (memory && before == TIED_BLOCK && after == 0) free_tied(slabs, memory);
     if (after == 0) {
-        free_large(context, memory, memory ? before : 0);
+        if (memory == slabs->watched) slabs->watched = NULL;
+        free_large(slabs, memory, memory ? before : 0);
         return NULL;
     }
     if (after != TIED_BLOCK) return realloc(memory, after);

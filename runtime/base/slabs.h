@@ -62,6 +62,13 @@ void lp_slabs_tie(lp_slabs *slabs, lp_tie *tie, void *object);
 void *lp_slabs_untie(lp_slabs *slabs);
 
 /*
+ * Watch one block, and no other: until Lua frees it. NULL: none. Whoever
+ * knows something by its address knows from that when to forget it.
+ */
+void lp_slabs_watch(lp_slabs *slabs, const void *address);
+const void *lp_slabs_watched(const lp_slabs *slabs);
+
+/*
  * Lend a string of this state, of at least LP_LENT bytes: see lp_loan_make.
  * It may be read until the loan is released, whatever becomes of the state.
  */

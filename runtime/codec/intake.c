@@ -187,9 +187,9 @@ static int read_paused(lua_State *L, lp_decoder *D, lp_codec *codec)
 int lp_decode(lua_State *L, lp_codec *codec, lp_reader *reader, int *count)
 {
     lp_decoder D;
-    int base = lua_gettop(L);
 
     if (lp_plain_decode(L, codec, reader, count)) return LP_OK;
+    int base = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     codec = lp_context_push(L);
     if (!codec) return luaL_error(L, "this state has no codec");

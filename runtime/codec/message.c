@@ -228,13 +228,12 @@ static int encode_call(lua_State *L, lp_encoder *E, const lp_row *row)
 int lp_encode(lua_State *L, lp_codec *codec, int first, int count, lp_role role,
               lp_buffer *out, lp_message_info *info)
 {
-    const lp_row row = {first, count, role};
-    int base = lua_gettop(L);
-
     if (lp_plain_encode(L, codec, first, count, out)) {
         if (info) *info = (lp_message_info){0};
         return LP_OK;
     }
+    const lp_row row = {first, count, role};
+    int base = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     codec = lp_context_push(L);
     if (!codec) return luaL_error(L, "this state has no codec");

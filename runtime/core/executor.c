@@ -363,7 +363,7 @@ static int64_t priority_of(const lp_task *task)
  */
 static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
                             lp_place adopted, const lp_task_about *about,
-                            lp_task **task) LP_HOLDS(&executor->lock)
+                            lp_parts *made) LP_HOLDS(&executor->lock)
 {
     lp_place place = adopted;
     lp_control *control = &executor->control;
@@ -374,17 +374,17 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     if (parcel->length > LP_SLOT_INLINE && !adopted)
         status = lp_arena_alloc(control->parcels, parcel->length, &place);
     if (status == LP_OK) {
-        status = lp_task_new_locked(executor, task);
+        status = lp_task_new_locked(executor, made);
         if (status != LP_OK && !adopted) lp_arena_drop(control->parcels, place);
     }
     if (status != LP_OK) {
         lp_free(extras);
         return status;
     }
-    (*task)->source = about->source;
-    (*task)->line = about->line;
-    (*task)->extras = extras;
-    lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
+    made->task->source = about->source;
+    made->task->line = about->line;
+    made->task->extras = extras;
+    lp_slot *slot = made->slot;
     slot->length = parcel->length;
     slot->timeout = about->timeout;
     slot->retries = about->retries;
@@ -393,7 +393,7 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     } else {
         memcpy(slot->at.bytes, parcel->bytes, parcel->length);
     }
-    if (executor->track) lp_executor_note_task(executor, *task, about);
+    if (executor->track) lp_executor_note_task(executor, made->task, about);
     return LP_OK;
 }
 
@@ -429,11 +429,12 @@ static bool is_measured(const lp_executor *executor, const lp_task *task)
 }
 
 /* The task is complete: queue it, or send it to one worker. */
-static int accept_locked(lp_executor *executor, lp_task *task)
+static inline int accept_locked(lp_executor *executor, const lp_parts *made)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
-    lp_cell *cell = lp_task_cell(task);
+    lp_task *task = made->task;
+    lp_cell *cell = made->cell;
     if (is_measured(executor, task)) cell->at.submitted_at = lp_clock_now();
     /* Release: whoever claims the cell sees the slot. */
     atomic_store_explicit(&cell->state, LP_PENDING | LP_QUEUED,
@@ -450,7 +451,7 @@ static int accept_locked(lp_executor *executor, lp_task *task)
         }
     }
     executor->accepted++;
-    lp_executor_limit_locked(executor, lp_task_timeout(task));
+    lp_executor_limit_locked(executor, made->slot->timeout);
     return LP_OK;
 }
 
@@ -459,13 +460,14 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
 {
     lp_control *control = &executor->control;
     lp_handles *handles;
+    lp_parts made = {NULL, NULL, NULL};
     if (take_handles(executor, &handles, parcel) != LP_OK) return LP_NOMEM;
 
     lp_lock_enter(&executor->lock);
     lp_place adopted = parcel->memory == &executor->memory ? parcel->place : 0;
     int status = take_room_locked(executor, about->exceeds);
     if (status == LP_OK) {
-        status = make_task_locked(executor, parcel, adopted, about, task);
+        status = make_task_locked(executor, parcel, adopted, about, &made);
         if (status != LP_OK) return_room_locked(executor);
     }
     if (status != LP_OK) {
@@ -473,13 +475,12 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
         lp_handles_drop(handles);
         return status;
     }
-    lp_slot *slot = lp_table_at(&control->slots, (*task)->number);
-    slot->handles = handles;
+    made.slot->handles = handles;
     if (adopted) {
         (void)lp_buffer_take_place(parcel); /* it is the slot's now */
     } else if (parcel->length > LP_SLOT_INLINE) {
         /* Copy without the lock; the task is not to be found yet. */
-        void *bytes = lp_arena_at(control->parcels, slot->at.parcel);
+        void *bytes = lp_arena_at(control->parcels, made.slot->at.parcel);
         lp_lock_leave(&executor->lock);
         memcpy(bytes, parcel->bytes, parcel->length);
         lp_lock_enter(&executor->lock);
@@ -490,17 +491,17 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
         status = lp_executor_start_needed_locked(executor, true);
         executor->accepted--;
     }
-    if (status == LP_OK) status = accept_locked(executor, *task);
+    if (status == LP_OK) status = accept_locked(executor, &made);
     if (status == LP_CORRUPT) status = lp_executor_damaged_locked(executor);
     if (status != LP_OK) return_room_locked(executor);
     lp_lock_leave(&executor->lock);
     if (adopted) lp_executor_release(executor); /* as the buffer's owner */
 
     if (status != LP_OK) {
-        lp_task_release(*task);
-        *task = NULL;
+        lp_task_release(made.task);
         return status;
     }
+    *task = made.task;
     if (executor->kind->run_queued) {
         executor->kind->run_queued(executor->self);
     } else {
@@ -519,22 +520,23 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
     int status = lp_executor_check_locked(executor);
     for (uint32_t i = 0; i < executor->max_workers && status == LP_OK; i++) {
         lp_handles *handles = NULL;
+        lp_parts made;
         if (!executor->alive[i]) status = lp_executor_start_locked(executor, i);
         if (status == LP_OK) status = copy_handles(executor, &handles, parcel);
         if (status == LP_OK)
-            status = make_task_locked(executor, parcel, 0, about, &tasks[i]);
+            status = make_task_locked(executor, parcel, 0, about, &made);
         if (status != LP_OK) {
             lp_handles_drop(handles);
             break;
         }
-        lp_slot *slot = lp_table_at(&control->slots, tasks[i]->number);
-        slot->handles = handles;
+        made.slot->handles = handles;
         if (parcel->length > LP_SLOT_INLINE)
-            memcpy(lp_arena_at(control->parcels, slot->at.parcel),
+            memcpy(lp_arena_at(control->parcels, made.slot->at.parcel),
                    parcel->bytes, parcel->length);
-        tasks[i]->sent = (uint16_t)(i + 1);
+        made.task->sent = (uint16_t)(i + 1);
         lp_executor_count_pending_locked(executor);
-        (void)accept_locked(executor, tasks[i]); /* cannot fail */
+        (void)accept_locked(executor, &made); /* cannot fail */
+        tasks[i] = made.task;
         *count = i + 1;
     }
     lp_lock_leave(&executor->lock);

@@ -35,7 +35,7 @@ typedef struct lp_task {
     uint8_t manual;              /* immutable: a future without a worker */
     uint8_t apart;               /* both are read as one word, without these: */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
-    _Atomic uint8_t dead;   /* no reference is left; waiters lock if posted */
+    _Atomic uint8_t dead;   /* the post that comes frees it */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
     uint8_t ending;         /* in the host's list of ended; host's lock */
 } lp_task;
@@ -349,6 +349,23 @@ const char *lp_executor_broken(lp_executor *executor);
 void lp_task_retain(lp_task *task);
 void lp_task_release(lp_task *task);
 
+/*
+ * Tasks of one executor that no reference is left to, to be freed together,
+ * which takes its lock only once. They keep it alive. All zeroes is empty.
+ */
+#define LP_PILE 64u
+typedef struct lp_task_pile {
+    lp_executor *executor;
+    uint32_t count;
+    lp_task *tasks[LP_PILE];
+} lp_task_pile;
+
+/* Release; what is to be freed goes to the pile, which is freed if full. */
+void lp_task_release_later(lp_task *task, lp_task_pile *pile);
+
+/* Free its tasks; no lock is held. */
+void lp_task_pile_free(lp_task_pile *pile);
+
 static inline uint32_t lp_task_state(const lp_task *task);
 
 lp_cell *lp_task_cell(const lp_task *task);
@@ -373,6 +390,10 @@ bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid);
  * wrote makes no sense.
  */
 const uint8_t *lp_task_outcome(const lp_task *task, size_t *length);
+
+/* The same for whoever has its cell. */
+const uint8_t *lp_cell_outcome(lp_executor *executor, const lp_cell *cell,
+                               size_t *length);
 
 /*
  * Announce that the caller is about to park on the cell's state; false if the

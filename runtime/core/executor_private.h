@@ -59,6 +59,8 @@ struct lp_executor {
     lp_table tasks;
     uint32_t free_task; /* number + 1, linked through line */
     uint32_t live_tasks;
+    uint32_t serial; /* of the latest task; those to the end are free */
+    uint32_t serial_end;
     lp_table accounts;     /* of groups */
     uint32_t *free_groups; /* a stack of numbers */
     uint32_t free_group_count;
@@ -111,8 +113,15 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase) LP_UNCHECKED;
 /* The outcome, the parcel and the number are free again. */
 void lp_task_free(lp_task *task);
 
+/* A task, and what else has its number. */
+typedef struct lp_parts {
+    lp_task *task;
+    lp_slot *slot;
+    lp_cell *cell;
+} lp_parts;
+
 /* Take a task's number; under the lock. */
-int lp_task_new_locked(lp_executor *executor, lp_task **task)
+int lp_task_new_locked(lp_executor *executor, lp_parts *made)
     LP_HOLDS(&executor->lock);
 
 /* 0 if it takes work, LP_CLOSED or LP_BROKEN. */

@@ -101,17 +101,17 @@ void lp_host_clear(lp_host *host)
 /* A cell that was posted: whoever waits for the task hears of it. */
 static void notice(lp_host *host, lp_task *task)
 {
-    bool abandoned = true;
     if (task->serial == 0) return; /* there is no such task */
     lp_lock_enter(&host->waiters);
     if (task->posted) {
         task->posted = 0;
         lp_mailbox_deliver_locked(task);
-        abandoned = task->dead;
     }
+    /* Workers out of their mind post what somebody still has, too. */
+    bool dead = atomic_load(&task->dead);
     lp_lock_leave(&host->waiters);
     lp_bell_ring(host->bell);
-    if (abandoned && !task->ending && lp_task_abandon(task)) {
+    if (dead && !task->ending && lp_task_abandon(task)) {
         task->ending = 1;
         lp_list_append(&host->ended, &task->mails);
     }

@@ -82,12 +82,17 @@ void lp_host_gather(lp_host *host);
  */
 void lp_host_await_posts(lp_host *host);
 
+/* Whether there may be anything to collect. */
+static inline bool lp_host_has_ended(lp_host *host)
+{
+    uint32_t heard = atomic_load(&host->bell->word) & ~LP_BELL_SLEEPERS;
+    return heard != atomic_load(&host->collected);
+}
+
 /* Whether there is anything to collect, or mail to come or to be taken. */
 static inline bool lp_host_has_news(lp_host *host)
 {
-    uint32_t heard = atomic_load(&host->bell->word) & ~LP_BELL_SLEEPERS;
-    return heard != atomic_load(&host->collected) ||
-           atomic_load(&host->mails) != 0;
+    return lp_host_has_ended(host) || atomic_load(&host->mails) != 0;
 }
 
 /* Visit every executor, under the host's lock. */

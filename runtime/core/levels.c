@@ -180,10 +180,10 @@ static bool look_up(lp_levels *levels, int64_t priority, uint32_t *number)
     return false;
 }
 
-int lp_levels_put(lp_levels *levels, int64_t priority, uint32_t entry)
+int lp_levels_put_among(lp_levels *levels, int64_t priority, uint32_t entry)
 {
-    uint32_t number = 0;
-    if (priority != 0 && !look_up(levels, priority, &number)) {
+    uint32_t number;
+    if (!look_up(levels, priority, &number)) {
         int status = find_level(levels, &number);
         if (status != LP_OK) return status;
         atomic_load(&levels->more[number])->priority = priority;

@@ -65,7 +65,9 @@ void lp_levels_clear(lp_levels *levels);
  * Append an entry to the level of a priority. 0, LP_NOMEM, LP_CORRUPT; or
  * LP_CROWDED: so many priorities wait that this would be one too many.
  */
-int lp_levels_put(lp_levels *levels, int64_t priority, uint32_t entry);
+static inline int lp_levels_put(lp_levels *levels, int64_t priority,
+                                uint32_t entry);
+int lp_levels_put_among(lp_levels *levels, int64_t priority, uint32_t entry);
 
 /* For the putter: visit what is queued, highest first. */
 void lp_levels_each(lp_levels *levels,
@@ -77,6 +79,13 @@ lp_queue *lp_levels_at(lp_levels *levels, uint32_t number);
 
 lp_queue *lp_levels_search(lp_levels *levels);
 uint64_t lp_levels_count(lp_levels *levels);
+
+static inline int lp_levels_put(lp_levels *levels, int64_t priority,
+                                uint32_t entry)
+{
+    if (priority == 0) return lp_queue_put(&levels->first, entry);
+    return lp_levels_put_among(levels, priority, entry);
+}
 
 /* The highest level that has an entry, to take from it; NULL if none has. */
 static inline lp_queue *lp_levels_first(lp_levels *levels)

@@ -15,6 +15,10 @@
 #include "core/executor_private.h"
 #include "core/mailbox.h"
 
+/* From so many tasks on an executor takes so many serial numbers at once. */
+#define MANY_TASKS 1024u
+#define SERIALS    64u
+
 void lp_handles_drop(lp_handles *handles)
 {
     while (handles) {
@@ -49,29 +53,53 @@ lp_cell *lp_task_cell(const lp_task *task)
     return lp_table_at(&task->executor->control.cells, task->number);
 }
 
-int lp_task_new_locked(lp_executor *executor, lp_task **task)
+/*
+ * A number for people, of its own in the host. An executor that has had many
+ * tasks takes a few of them at a time, since all write the host's counter.
+ */
+static uint32_t next_serial_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock)
+{
+    if (executor->serial == executor->serial_end) {
+        uint32_t count = executor->accepted < MANY_TASKS ? 1 : SERIALS;
+        executor->serial = atomic_fetch_add_explicit(
+            &executor->host->serial, count, memory_order_relaxed);
+        executor->serial_end = executor->serial + count;
+    }
+    return ++executor->serial;
+}
+
+/* Have one more number in all tables, which grow together. */
+static int add_number_locked(lp_executor *executor, uint32_t *number)
+    LP_HOLDS(&executor->lock)
+{
+    lp_control *control = &executor->control;
+    uint32_t same = executor->tasks.count;
+    /* A leftover of one does no harm. */
+    if (control->slots.count == same &&
+        lp_table_add(&control->slots, number) != LP_OK)
+        return LP_NOMEM;
+    if (control->cells.count == same &&
+        lp_table_add(&control->cells, number) != LP_OK)
+        return LP_NOMEM;
+    if (executor->track && control->notes->tasks.count == same &&
+        lp_table_add(&control->notes->tasks, number) != LP_OK)
+        return LP_NOMEM;
+    return lp_table_add(&executor->tasks, number);
+}
+
+int lp_task_new_locked(lp_executor *executor, lp_parts *made)
 {
     uint32_t number;
+    lp_task *new;
     if (executor->free_task) {
         number = executor->free_task - 1;
-        lp_task *old = lp_table_at(&executor->tasks, number);
-        executor->free_task = old->line;
+        new = lp_table_at(&executor->tasks, number);
+        executor->free_task = new->line;
     } else {
-        lp_control *control = &executor->control;
-        /* The tables grow together; a leftover of one does no harm. */
-        uint32_t same = executor->tasks.count;
-        if (control->slots.count == same &&
-            lp_table_add(&control->slots, &number) != LP_OK)
-            return LP_NOMEM;
-        if (control->cells.count == same &&
-            lp_table_add(&control->cells, &number) != LP_OK)
-            return LP_NOMEM;
-        if (executor->track && control->notes->tasks.count == same &&
-            lp_table_add(&control->notes->tasks, &number) != LP_OK)
-            return LP_NOMEM;
-        if (lp_table_add(&executor->tasks, &number) != LP_OK) return LP_NOMEM;
+        if (add_number_locked(executor, &number) != LP_OK) return LP_NOMEM;
+        new = lp_table_at(&executor->tasks, number);
     }
-    lp_task *new = lp_table_at(&executor->tasks, number);
     new->executor = executor;
     lp_list_init(&new->mails);
     atomic_store_explicit(&new->references, 1, memory_order_relaxed);
@@ -85,15 +113,14 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     atomic_store_explicit(&new->posted, 0, memory_order_relaxed);
     atomic_store_explicit(&new->dead, 0, memory_order_relaxed);
     atomic_store_explicit(&new->seen, 0, memory_order_relaxed);
-    new->serial = 1 + atomic_fetch_add_explicit(&executor->host->serial, 1,
-                                                memory_order_relaxed);
-    lp_slot *slot = slot_of(new);
+    new->serial = next_serial_locked(executor);
+    lp_slot *slot = lp_table_at(&executor->control.slots, number);
     slot->length = 0;
     slot->handles = NULL;
     slot->timeout = 0;
     slot->retries = 0;
     slot->serial = new->serial;
-    lp_cell *cell = lp_task_cell(new);
+    lp_cell *cell = lp_table_at(&executor->control.cells, number);
     cell->length = 0;
     cell->worker = 0;
     cell->arena = 0;
@@ -103,49 +130,93 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     /* Not pending before it is queued, so that nobody settles it. */
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
     executor->live_tasks++;
-    *task = new;
+    *made = (lp_parts){new, slot, cell};
     return LP_OK;
 }
 
-void lp_task_free(lp_task *task)
+/* The number is free again; gives the handles of the parcel. */
+static lp_handles *free_locked(lp_executor *executor, lp_task *task)
+    LP_HOLDS(&executor->lock)
 {
-    lp_executor *executor = task->executor;
-    lp_slot *slot = slot_of(task);
-    lp_cell *cell = lp_task_cell(task);
+    lp_control *control = &executor->control;
+    lp_slot *slot = lp_table_at(&control->slots, task->number);
+    lp_cell *cell = lp_table_at(&control->cells, task->number);
     lp_handles *handles = slot->handles;
     slot->handles = NULL;
-
-    lp_lock_enter(&executor->lock);
     if (slot->length > LP_SLOT_INLINE)
-        lp_arena_drop(executor->control.parcels, slot->at.parcel);
-    uint32_t phase = lp_task_state(task) & LP_PHASE;
+        lp_arena_drop(control->parcels, slot->at.parcel);
+    uint32_t phase = atomic_load(&cell->state) & LP_PHASE;
     if (cell->length > LP_CELL_INLINE && phase != LP_CANCELLED)
         lp_executor_drop_outcome_locked(executor, cell->arena,
                                         cell->at.outcome);
     if (task->sent) executor->sent--;
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
-    lp_free(task->extras);
+    if (task->extras) lp_free(task->extras);
     task->extras = NULL;
     task->serial = 0;
     task->line = executor->free_task;
     executor->free_task = task->number + 1;
+    executor->live_tasks--;
+    return handles;
+}
+
+void lp_task_pile_free(lp_task_pile *pile)
+{
+    lp_executor *executor = pile->executor;
+    lp_handles *handles, *dropped = NULL;
+    if (pile->count == 0) return;
+    lp_lock_enter(&executor->lock);
+    for (uint32_t i = 0; i < pile->count; i++) {
+        lp_task *task = pile->tasks[i];
+        if ((handles = free_locked(executor, task)) == NULL) continue;
+        handles->next = dropped;
+        dropped = handles;
+    }
+    pile->count = 0;
     bool last =
-        --executor->live_tasks == 0 && atomic_load(&executor->owners) == 0;
+        executor->live_tasks == 0 && atomic_load(&executor->owners) == 0;
     lp_host *host = executor->host;
     lp_lock_leave(&executor->lock);
 
-    lp_handles_drop(handles);
+    lp_handles_drop(dropped);
     if (last) lp_host_reap(host);
+}
+
+static void pile_add(lp_task_pile *pile, lp_task *task)
+{
+    if (pile->executor != task->executor || pile->count == LP_PILE)
+        lp_task_pile_free(pile);
+    pile->executor = task->executor;
+    pile->tasks[pile->count++] = task;
+    /* What nobody owns any more may go with its last task. */
+    if (atomic_load(&task->executor->owners) == 0) lp_task_pile_free(pile);
+}
+
+void lp_task_free(lp_task *task)
+{
+    lp_task_pile pile;
+    pile.executor = task->executor;
+    pile.tasks[0] = task;
+    pile.count = 1;
+    lp_task_pile_free(&pile);
+}
+
+static inline bool abandon(lp_task *task)
+{
+    if (task->manual) return true;
+    lp_cell *cell = lp_task_cell(task);
+    /* Acquire; pairs with lp_cell_complete. */
+    uint32_t state = atomic_load_explicit(&cell->state, memory_order_acquire);
+    if (!lp_phase_is_done(state) || (state & LP_QUEUED)) {
+        atomic_store(&task->dead, 1); /* what is posted from here on frees it */
+        state = atomic_fetch_or(&cell->state, LP_ABANDONED);
+    }
+    return lp_phase_is_done(state) && !(state & LP_QUEUED);
 }
 
 bool lp_task_abandon(lp_task *task)
 {
-    if (task->manual) return true;
-    lp_cell *cell = lp_task_cell(task);
-    uint32_t state = lp_task_state(task);
-    if (!lp_phase_is_done(state) || (state & LP_QUEUED))
-        state = atomic_fetch_or(&cell->state, LP_ABANDONED);
-    return lp_phase_is_done(state) && !(state & LP_QUEUED);
+    return abandon(task);
 }
 
 void lp_task_retain(lp_task *task)
@@ -153,24 +224,34 @@ void lp_task_retain(lp_task *task)
     atomic_fetch_add_explicit(&task->references, 1, memory_order_relaxed);
 }
 
-void lp_task_release(lp_task *task)
+/* A future goes: true if the task is to be freed now. */
+static inline bool end_reference(lp_task *task)
 {
-    if (!task) return;
     /* Who has the only reference is the only one who could make another. */
     if (atomic_load_explicit(&task->references, memory_order_acquire) == 1) {
         atomic_store_explicit(&task->references, 0, memory_order_relaxed);
     } else if (atomic_fetch_sub(&task->references, 1) != 1) {
-        return;
+        return false;
     }
-    lp_host *host = task->executor->host;
     if (!task->manual && atomic_load(&task->posted)) {
+        lp_host *host = task->executor->host;
         lp_lock_enter(&host->waiters);
         bool comes = atomic_load(&task->posted);
         if (comes) atomic_store(&task->dead, 1);
         lp_lock_leave(&host->waiters);
-        if (comes) return; /* lp_host_collect frees it */
+        if (comes) return false; /* lp_host_collect frees it */
     }
-    if (lp_task_abandon(task)) lp_task_free(task);
+    return abandon(task);
+}
+
+void lp_task_release(lp_task *task)
+{
+    if (task && end_reference(task)) lp_task_free(task);
+}
+
+void lp_task_release_later(lp_task *task, lp_task_pile *pile)
+{
+    if (end_reference(task)) pile_add(pile, task);
 }
 
 bool lp_task_ended_badly(const lp_task *task)
@@ -230,12 +311,17 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase)
 
 const uint8_t *lp_task_outcome(const lp_task *task, size_t *length)
 {
-    const lp_cell *cell = lp_task_cell(task);
+    return lp_cell_outcome(task->executor, lp_task_cell(task), length);
+}
+
+const uint8_t *lp_cell_outcome(lp_executor *executor, const lp_cell *cell,
+                               size_t *length)
+{
     /* Read once: the worker may be out of its mind. */
     uint64_t size = *(const volatile uint64_t *)&cell->length;
     *length = (size_t)size;
     if (size <= LP_CELL_INLINE) return cell->at.bytes;
-    lp_outcomes *outcomes = lp_executor_outcomes(task->executor, cell->arena);
+    lp_outcomes *outcomes = lp_executor_outcomes(executor, cell->arena);
     if (!outcomes) return NULL;
     return lp_arena_check(outcomes->arena, cell->at.outcome, size);
 }
@@ -283,12 +369,14 @@ bool lp_task_listen(lp_task *task, uint32_t *expected)
 
 int lp_executor_make_manual(lp_executor *executor, lp_task **task)
 {
+    lp_parts made;
     lp_lock_enter(&executor->lock);
-    int status = lp_task_new_locked(executor, task);
+    int status = lp_task_new_locked(executor, &made);
     lp_lock_leave(&executor->lock);
     if (status != LP_OK) return status;
-    (*task)->manual = 1;
-    atomic_store(&lp_task_cell(*task)->state, LP_PENDING);
+    *task = made.task;
+    made.task->manual = 1;
+    atomic_store(&made.cell->state, LP_PENDING);
     return LP_OK;
 }
 

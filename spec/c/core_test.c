@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/thread.h"
-#include "core/executor.h"
+#include "core/executor_private.h"
 #include "core/mailbox.h"
 
 #include <sched.h>
@@ -555,6 +555,52 @@ static void test_mailbox_gets_each_task_once(void)
     close_host(&host);
 }
 
+/* ---- the end of tasks ---- */
+
+/* As a worker does that is out of its mind. */
+static void post_and_collect(lp_host *host, lp_task *task)
+{
+    lp_control_post(&task->executor->control, task->number);
+    lp_host_collect(host, NULL, NULL);
+}
+
+static bool differ(lp_task *const *tasks, int count)
+{
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < i; j++)
+            if (tasks[i] == tasks[j]) return false;
+    return true;
+}
+
+static void test_a_post_frees_nothing_that_somebody_has(void)
+{
+    lp_host host;
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
+    lp_executor *executor = open_executor(&host, 2, 0);
+    enum { COUNT = 200 };
+    lp_task *tasks[COUNT];
+    lp_task_pile pile = {.count = 0};
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < COUNT; i++)
+            tasks[i] = submit(executor, 2, 1 + (size_t)i);
+        CHECK(differ(tasks, COUNT));
+        for (int i = 0; i < COUNT; i++) {
+            await(tasks[i]);
+            if (i % 3 == round) post_and_collect(&host, tasks[i]);
+            CHECK(outcome_of(tasks[i]) == 2 * (1 + (uint64_t)i));
+        }
+        for (int i = 0; i < COUNT; i++) {
+            lp_task_release_later(tasks[i], &pile);
+            if (i % 7 == 0) post_and_collect(&host, tasks[i]);
+        }
+        CHECK(pile.count <= LP_PILE);
+        lp_task_pile_free(&pile);
+        CHECK(pile.count == 0);
+    }
+    lp_executor_release(executor);
+    close_host(&host);
+}
+
 /* ---- groups ---- */
 
 static uint32_t queue_range(lp_executor *executor, uint32_t count)
@@ -785,6 +831,8 @@ static void run_all(void)
     run("the queue grows while it is emptied",
         test_queue_grows_while_it_is_emptied);
     run("a mailbox gets each task once", test_mailbox_gets_each_task_once);
+    run("a post frees nothing that somebody has",
+        test_a_post_frees_nothing_that_somebody_has);
     run("a group gives each item once", test_group_gives_each_item_once);
     run("stop, break and cancel end every task", test_stop_ends_every_task);
     run("submit without memory loses nothing", test_submit_without_memory);

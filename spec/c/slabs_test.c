@@ -240,6 +240,33 @@ static void test_an_object_is_let_go_of_with_its_tie(void)
     tie_and_free(lp_slabs_allocate_apart);
 }
 
+/* ---- the block that is watched ---- */
+
+static void watch_and_free(allocator *allocate)
+{
+    static const size_t sizes[] = {32, 64, 1000, 5000};
+    lp_slabs *slabs = lp_slabs_new();
+    for (unsigned i = 0; i < 4; i++) {
+        void *one = allocate(slabs, NULL, 0, sizes[i]);
+        void *other = allocate(slabs, NULL, 0, sizes[i]);
+        memset(one, 0, sizes[i]);
+        memset(other, 0, sizes[i]);
+        lp_slabs_watch(slabs, other);
+        lp_slabs_watch(slabs, one);
+        allocate(slabs, other, sizes[i], 0);
+        CHECK(lp_slabs_watched(slabs) == one);
+        allocate(slabs, one, sizes[i], 0);
+        CHECK(!lp_slabs_watched(slabs));
+    }
+    lp_slabs_free(slabs);
+}
+
+static void test_a_watched_block_is_forgotten_when_it_is_freed(void)
+{
+    watch_and_free(lp_slabs_allocate);
+    watch_and_free(lp_slabs_allocate_apart);
+}
+
 /* ---- loans ---- */
 
 static void lend_and_free(allocator *allocate)
@@ -308,6 +335,8 @@ int main(void)
     run("nothing is freed twice", test_nothing_is_freed_twice);
     run("an object is let go of with its tie",
         test_an_object_is_let_go_of_with_its_tie);
+    run("a watched block is forgotten when it is freed",
+        test_a_watched_block_is_forgotten_when_it_is_freed);
     run("a loan keeps what Lua has freed",
         test_a_loan_keeps_what_lua_has_freed);
     run("a tie without slabs is marked only",

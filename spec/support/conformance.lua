@@ -7,6 +7,7 @@ local busted = require "busted"
 local topics = {
   "executors",
   "submit",
+  "places",
   "futures",
   "cancelling",
   "callbacks",

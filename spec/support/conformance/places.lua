@@ -1,0 +1,123 @@
+-- Where a task was submitted, as its executor's dump says it.
+local busted = require "busted"
+local assert = require "luassert"
+local helper = require "spec.helper"
+
+local it = busted.it
+
+local function work(n)
+  return n
+end
+
+return function(kind)
+  local make = kind.make
+  if not kind.concurrent then return end
+
+  -- Its only worker is busy until the gate opens.
+  local function keep_busy(ex, gate)
+    ex:submit(helper.gate.hold, gate.path)
+    gate:await(1)
+  end
+
+  -- The place that the dump names for a future, the only one that is pending.
+  local function place_of(ex, f)
+    local place = ex:dump():match "\n  pending: task #%d+, submitted at ([^\n]*)"
+    f:cancel()
+    return place
+  end
+
+  local function here(lines)
+    local info = debug.getinfo(2, "Sl")
+    return ("%s:%d"):format(info.short_src, info.currentline + lines)
+  end
+
+  -- Two functions of more submits than anybody remembers.
+  local function one(ex, check)
+    check(here(0), ex:submit(work, 1))
+    check(here(0), ex:submit(work, 2)); check(here(0), ex:submit(work, 3))
+    check(here(0), ex:submit(work, 4))
+    check(here(0), ex:submit(work, 5))
+    for _ = 1, 3 do
+      check(here(0), ex:submit(work, 6))
+      check(here(0), ex:submit(work, 7))
+    end
+    check(here(1),
+      ex:submit(work, 8))
+    check(here(0), ex:submit(work, 9))
+    check(here(0), ex:submit(work, 10))
+    check(here(0), ex:submit(work, 11))
+    check(here(0), ex:submit(work, 12))
+  end
+
+  local function other(ex, check)
+    check(here(0), ex:submit(work, 1))
+    one(ex, check)
+    check(here(0), ex:submit(work, 2))
+  end
+
+  it("says the line of each submit, however many there are", function()
+    local ex <close> = make { max_workers = 1 }
+    local gate <close> = helper.gate.new()
+    keep_busy(ex, gate)
+    local checked = 0
+    local function check(place, f)
+      assert.are.equal(place, place_of(ex, f))
+      checked = checked + 1
+    end
+    for _ = 1, 3 do
+      one(ex, check)
+      other(ex, check)
+    end
+    assert.are.equal(3 * (16 + 18), checked)
+    gate:open()
+  end)
+
+  it("says it of functions whose memory was that of others", function()
+    local ex <close> = make { max_workers = 1 }
+    local gate <close> = helper.gate.new()
+    keep_busy(ex, gate)
+    for i = 1, 60 do
+      local source = ("\n"):rep(i) .. "local ex, work = ... return (ex:submit(work, 1))"
+      local name = "chunk" .. i % 7
+      local f = load(source, "=" .. name)(ex, work)
+      assert.are.equal(("%s:%d"):format(name, i + 1), place_of(ex, f))
+      collectgarbage()
+    end
+    gate:open()
+  end)
+
+  it("says it of submits in coroutines", function()
+    local ex <close> = make { max_workers = 1 }
+    local gate <close> = helper.gate.new()
+    keep_busy(ex, gate)
+    for _ = 1, 3 do
+      local f = coroutine.wrap(function()
+        coroutine.yield(here(0), ex:submit(work, 1))
+        coroutine.yield(here(0), ex:submit(work, 1))
+      end)
+      local first, one_future = f()
+      assert.are.equal(first, place_of(ex, one_future))
+      local second, other_future = f()
+      assert.are.equal(second, place_of(ex, other_future))
+    end
+    gate:open()
+  end)
+
+  it("says none for a submit by a function in C, nor that of its caller", function()
+    local ex <close> = make { max_workers = 1 }
+    local gate <close> = helper.gate.new()
+    keep_busy(ex, gate)
+    local function by_itself()
+      return here(0), ex:submit(work, 1)
+    end
+    for _ = 1, 3 do
+      local place, f = by_itself()
+      assert.are.equal(place, place_of(ex, f))
+      local _, g = pcall(ex.submit, ex, work, 1)
+      assert.is_nil(place_of(ex, g))
+      local wrapped = coroutine.wrap(ex.submit)
+      assert.is_nil(place_of(ex, wrapped(ex, work, 1)))
+    end
+    gate:open()
+  end)
+end
