@@ -218,7 +218,7 @@ lp_executor *lp_pool_manual(lpool *pool);
 
 /*
  * Push what an ended task came to: see lpool_future_push. An item of a map
- * has no task. What has finished needs no source.
+ * has no task.
  */
 typedef struct lp_outcome_source {
     lp_executor *executor;

@@ -535,6 +535,44 @@ static int await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
     }
 }
 
+/* Submit the values from first on; LP_FULL leaves them where they are. */
+static int submit_now(lua_State *L, lp_caller *caller, lp_executor *executor,
+                      int first, const lp_task_about *about, lp_task **task)
+{
+    lp_buffer *buffer = lp_caller_open_buffer(L, caller);
+    int count = lua_gettop(L) - first + 1;
+    buffer->memory = lp_executor_memory(executor);
+    int status = lp_caller_encode(L, caller, executor, first, count,
+                                  LP_ROLE_CALL, buffer, NULL);
+    if (status == LP_OK)
+        status = lp_executor_submit(executor, buffer, about, task);
+    if (status != LP_FULL) return clean_up(L, caller, buffer, first, status);
+    lp_caller_close_buffer(L, caller, buffer);
+    return status;
+}
+
+/* The same where a limit of pending tasks may be in the way. */
+static int submit_with_limit(lua_State *L, lp_caller *caller,
+                             lp_executor *executor, int first,
+                             lp_task_about *about, lp_task **task)
+{
+    int status;
+    /* A worker that waited for room might wait for itself. */
+    about->exceeds = works_for(caller, executor) &&
+                     lp_executor_setup(executor)->when_full != LPOOL_FULL_FAILS;
+    do {
+        /* Before anything is encoded, which the wait could see or undo. */
+        status = about->exceeds ? LP_OK : await_room(L, caller, executor);
+        if (status == LP_FULL) return status;
+        if (status != LP_OK) {
+            lua_settop(L, first - 1);
+            return status;
+        }
+        status = submit_now(L, caller, executor, first, about, task);
+    } while (status == LP_FULL); /* another state was faster */
+    return status;
+}
+
 int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                  const lpool_task_options *options, lpool_future **future)
 {
@@ -548,30 +586,15 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
     lp_task_about about = about_tasks(inner, options);
     lp_caller_collect(L, caller);
     lp_caller_origin(L, caller, 1, &about.source, &about.line);
-    bool limited = lp_executor_max_queue(inner) > 0;
-    /* A worker that waited for room might wait for itself. */
-    about.exceeds = limited && works_for(caller, inner) &&
-                    lp_executor_setup(inner)->when_full != LPOOL_FULL_FAILS;
+    lp_task *task = NULL;
     *future = NULL;
-    for (;;) {
-        status = LP_OK;
-        /* Before anything is encoded, which the wait could see or undo. */
-        if (limited && !about.exceeds) status = await_room(L, caller, inner);
-        if (status == LP_FULL) return status;
-        lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-        buffer->memory = lp_executor_memory(inner);
-        if (status == LP_OK)
-            status = lp_caller_encode(L, caller, inner, first, nargs + 1,
-                                      LP_ROLE_CALL, buffer, NULL);
-        lp_task *task = NULL;
-        if (status == LP_OK)
-            status = lp_executor_submit(inner, buffer, &about, &task);
-        *future = (lpool_future *)task;
-        if (status != LP_FULL)
-            return clean_up(L, caller, buffer, first, status);
-        /* Another state was faster. */
-        lp_caller_close_buffer(L, caller, buffer);
+    if (lp_executor_max_queue(inner) > 0) {
+        status = submit_with_limit(L, caller, inner, first, &about, &task);
+    } else {
+        status = submit_now(L, caller, inner, first, &about, &task);
     }
+    *future = (lpool_future *)task;
+    return status;
 }
 
 int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,

@@ -204,21 +204,27 @@ static void push_message(lua_State *L, lp_reader *reader)
     }
 }
 
+static int push_results(lua_State *L, const uint8_t *bytes, size_t length,
+                        int *count)
+{
+    lp_reader reader = {bytes, bytes + length, NULL, 0};
+    if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
+    luaL_checkstack(L, 4, "results");
+    push_text(L, "SerializationError", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
+    return LP_FAILED;
+}
+
 int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
                     lp_phase phase, const uint8_t *bytes, size_t length,
                     int *count)
 {
     lp_reader reader = {bytes, bytes + length, NULL, 0};
+    if (phase == LP_FINISHED) return push_results(L, bytes, length, count);
     if (phase > LP_LOST) phase = LP_LOST; /* what only a mad process writes */
-    if (phase != LP_FINISHED) luaL_checkstack(L, 4, "results");
+    luaL_checkstack(L, 4, "results");
     switch (phase) {
-    case LP_FINISHED:
-        if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
-        luaL_checkstack(L, 4, "results");
-        push_text(L, "SerializationError", lua_tostring(L, -1));
-        lua_remove(L, -2);
-        lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
-        return LP_FAILED;
     case LP_RAISED:
         push_message(L, &reader);
         push_message(L, &reader);
@@ -226,9 +232,7 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
     case LP_CANCELLED:
         push_text(L, "CancelledError", "the task was cancelled");
         break;
-    case LP_PENDING:
-    case LP_RUNNING:
-    case LP_LOST:
+    default:
         push_reason(L, source, bytes, length);
         break;
     }
@@ -311,9 +315,8 @@ static int push_outcome(lua_State *L, lp_task *task, const lp_cell *cell,
         lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
         return LP_FAILED;
     }
-    if (phase != LP_FINISHED)
-        return push_failure(L, task, phase, bytes, length);
-    return lp_outcome_push(L, NULL, phase, bytes, length, count);
+    if (phase == LP_FINISHED) return push_results(L, bytes, length, count);
+    return push_failure(L, task, phase, bytes, length);
 }
 
 int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
@@ -459,15 +462,10 @@ static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
     return status;
 }
 
-int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
+/* Wait for a task that is not done. */
+static __attribute__((noinline)) int await_task(lua_State *L, lp_task *task,
+                                                int64_t timeout)
 {
-    if (!L || !future) return LP_INVALID;
-    lp_task *task = lp_task_inner(future);
-    if (lp_phase_is_done(lp_task_state(task))) {
-        if (lp_host_has_news(lp_executor_host(task->executor)))
-            lpool_dispatch(L);
-        return LP_OK;
-    }
     lp_caller *caller;
     int status = lp_caller_enter_for(L, task->executor, &caller);
     if (status != LP_OK) return status;
@@ -493,6 +491,16 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
             return status;
         }
     }
+}
+
+int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
+{
+    if (!L || !future) return LP_INVALID;
+    lp_task *task = lp_task_inner(future);
+    if (!lp_phase_is_done(lp_task_state(task)))
+        return await_task(L, task, timeout);
+    if (lp_host_has_news(lp_executor_host(task->executor))) lpool_dispatch(L);
+    return LP_OK;
 }
 
 /* ---- futures without a worker ---- */

@@ -51,7 +51,7 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
     }
     if (status == LP_OK) {
         lp_caller_origin(L, caller, config->level > 0 ? (int)config->level : 1,
-                        &map->source, &map->line);
+                         &map->source, &map->line);
         lp_buffer_init(&map->items, map->allocator);
         map->executor = lp_executor_inner(executor);
         lp_executor_retain(map->executor);
