@@ -4,7 +4,7 @@
 PREFIX   ?= /usr/local
 LUA_PC   ?= lua5.4
 LUA      ?= lua5.4
-OBJCOPY  ?= objcopy
+OBJCOPY  ?= $(shell $(CC) -print-prog-name=objcopy)
 BINDIR   ?= $(PREFIX)/bin
 LIBDIR   ?= $(PREFIX)/lib
 INCDIR   ?= $(PREFIX)/include
@@ -17,8 +17,11 @@ WERROR   ?=
 PATIENCE ?= $(if $(SANITIZE),5,1)
 BUILD    ?= build/$(or $(SANITIZE),release)
 CFLAGS   ?= -O2 -g
-# gcc optimizes the library as a whole: empty, and it is compiled by files.
-LTO      ?= $(if $(SANITIZE)$(shell $(CC) --version | grep -i clang),,auto)
+# gcc optimizes the library as a whole. If empty, it is compiled by files.
+LTO_FLAGS := -flto -flto-partition=one -flinker-output=nolto-rel -r
+LTO      ?= $(if $(SANITIZE),,$(shell $(CC) $(LTO_FLAGS) -x c - -o /dev/null \
+              </dev/null 2>/dev/null && echo yes))
+LTO      := $(LTO)
 VERSION  := $(shell sed -n 's/^.define LPOOL_VERSION_[A-Z]* *//p' \
               runtime/include/lpool.h | paste -sd.)
 
@@ -63,7 +66,7 @@ LUA_SRC  := $(sort $(shell find lua -name '*.lua'))
 
 CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
 PARTS    := $(LIB_SRC:%.c=$(BUILD)/%.o)
-LIB_OBJ  := $(if $(LTO),$(BUILD)/whole.o,$(PARTS)) $(BUILD)/bundle_data.o
+LIB_OBJ  := $(if $(LTO),$(BUILD)/whole.o,$(PARTS) $(BUILD)/bundle_data.o)
 # The C specs have a library of their own, with the checks for tests built in.
 TEST_OBJ := $(LIB_SRC:%.c=$(BUILD)/test/%.o) $(BUILD)/bundle_data.o
 TEST_BIN := $(C_SPECS:%.c=$(BUILD)/test/%)
@@ -79,12 +82,18 @@ build: $(BUILD)/lpool $(BUILD)/liblpool.a $(BUILD)/$(SHARED) \
 	$(if $(filter build/release,$(BUILD)),@ln -sfn $(BUILD)/lpool lpool)
 
 # One object, of machine code, which shows only what lpool.h declares.
-$(BUILD)/whole.o: $(PARTS)
+$(BUILD)/whole.o: $(PARTS) $(BUILD)/bundle_data.o
 	$(say) ld $@
-	$(LINK) -flto=$(LTO) -flto-partition=one -flinker-output=nolto-rel -r -o $@ $^
+	$(Q)$(CC) $(LP_CFLAGS) $(LTO_FLAGS) -o $@ $^
 	$(Q)$(OBJCOPY) --localize-hidden $@
 
-$(PARTS): LP_CFLAGS += $(if $(LTO),-flto=$(LTO))
+$(PARTS): LP_CFLAGS += $(if $(LTO),-flto)
+
+# Objects of one compiler are nothing to another, nor are those for LTO.
+$(BUILD)/compiler: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(LTO) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(LTO) $(CFLAGS)' > $@
+$(PARTS) $(CLI_OBJ) $(TEST_OBJ) $(TEST_BIN:=.o): $(BUILD)/compiler
 
 $(BUILD)/liblpool.a: $(LIB_OBJ)
 	$(say) ar $@

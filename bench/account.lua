@@ -101,7 +101,7 @@ local STEPS = {
   { "caller", 0, "PROGRAM TOTALS", "all that the caller does" },
   { "caller", 1, "executor_submit", "`ex:submit`, from the Lua call to its return" },
   { "caller", 2, "lp_box_test", "is it ours? In `submit` and in `result`" },
-  { "caller", 2, "lp_caller_find", "what belongs to this Lua state" },
+  { "caller", 2, "lp_caller_enter_for", "what belongs to this Lua state. In both" },
   { "caller", 2, "lp_caller_origin", "file and line of the submit, for reports" },
   { "caller", 2, "lp_caller_encode", "function and arguments to bytes" },
   { "caller", 2, "lp_executor_submit", "a new task, into the queue" },
@@ -109,12 +109,12 @@ local STEPS = {
   { "caller", 1, "future_result", "`future:result()` of a task that is done" },
   { "caller", 2, "lpool_future_push", "bytes to values" },
   { "caller", 1, "let_go", "the end of a future, when Lua frees its userdata" },
-  { "caller", 2, "lp_task_release", "the task goes back" },
+  { "caller", 1, "lp_task_pile_free", "tasks go back, many at a time" },
   { "workers", 0, "PROGRAM TOTALS", "all that the workers do" },
   { "workers", 1, "run_task", "run one task and complete it" },
   { "workers", 2, "lua_pcallk", "the protected call, with all in it" },
   { "workers", 3, "lp_decode", "bytes to function and arguments" },
-  { "workers", 3, "lp_encode", "results to bytes" },
+  { "workers", 3, "lp_plain_encode", "results to bytes" },
 }
 
 local FEW, MANY, TASKS = 4, 24, 2000 -- rounds: what both have in common cancels out

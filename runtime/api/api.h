@@ -54,14 +54,16 @@ static inline void lp_pool_log(const lpool *pool, const char *line)
     pool->config.log(pool->config.context, line);
 }
 
-/* What lpool knows of one Lua state; a userdata in its registry. */
-/* The line of an instruction in the function that submitted last. */
-typedef struct lp_known_line {
-    const void *instruction; /* NULL: none */
-    uint32_t line;
-} lp_known_line;
-#define LP_KNOWN_LINES 8
+/* The origins of the last submits, as files and lines: see origin.c. */
+typedef struct lp_origins {
+    const char *source; /* the latest; NULL: none */
+    struct {
+        const void *instruction; /* NULL: none */
+        uint32_t line;
+    } lines[8]; /* of the function that the slabs watch */
+} lp_origins;
 
+/* What lpool knows of one Lua state; a userdata in its registry. */
 typedef struct lp_caller {
     lpool *pool;
     lua_State *main;
@@ -82,39 +84,11 @@ typedef struct lp_caller {
     _Atomic uint32_t interrupted;
     _Atomic(_Atomic uint32_t *) parked; /* the word its thread sleeps on */
     lua_Hook harmless_hook; /* was run by a wait, and did not raise */
-    /* Of the last submits: see origin.c. */
-    const char *source;
-    lp_known_line lines[LP_KNOWN_LINES];
+    lp_origins origins;
 } lp_caller;
 
-/*
- * The caller that this thread found last, since the registry is slow for
- * what happens several times a task. States are told apart by the addresses
- * of their main thread and of their registry, which all of their coroutines
- * have: both are used again only after the state, and with it its caller, has
- * gone, which is counted.
- */
-typedef struct lp_found {
-    const lua_State *main;
-    const void *registry;
-    lp_caller *caller;
-    unsigned gone;
-} lp_found;
-extern _Thread_local lp_found lp_caller_found
-    __attribute__((tls_model("initial-exec")));
-extern atomic_uint lp_callers_gone;
-lp_caller *lp_caller_look_up(lua_State *L);
-
 /* The caller of L; NULL if L is NULL, or not attached. [-0, +0, -] */
-static inline lp_caller *lp_caller_find(lua_State *L)
-{
-    const lp_found *found = &lp_caller_found;
-    if (L && found->main == L &&
-        found->gone ==
-            atomic_load_explicit(&lp_callers_gone, memory_order_relaxed))
-        return found->caller;
-    return lp_caller_look_up(L);
-}
+lp_caller *lp_caller_find(lua_State *L);
 
 /*
  * Have the caller of L, for what a program asks for. 0; LP_INVALID if there
@@ -177,7 +151,10 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
  */
 void lp_caller_interrupted(lua_State *L, lp_caller *caller);
 
-/* Where Lua code is calling from. [-0, +0, e] */
+/*
+ * The file, which lives as long as the host (NULL: unknown), and the line of
+ * the function at level, as lua_getstack counts. [-0, +0, e]
+ */
 void lp_caller_origin(lua_State *L, lp_caller *caller, int level,
                       const char **source, uint32_t *line);
 
@@ -233,6 +210,10 @@ typedef struct lp_outcome_source {
 int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
                     lp_phase phase, const uint8_t *bytes, size_t length,
                     int *count);
+
+/* The same for a task that a worker ran, or should have, with its cell. */
+int lp_outcome_push_task(lua_State *L, const lp_task *task, const lp_cell *cell,
+                         lp_phase phase, int *count);
 
 /* Push what an ended task came to, a manual future's values included. */
 int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count);

@@ -46,7 +46,7 @@ void *lpool_unbox(lua_State *L, int index)
 {
     lp_caller *caller = lp_caller_find(L);
     box *found = lua_touserdata(L, index);
-    /* What it had may be what still keeps an executor. */
+    /* A task in the pile may be all that keeps the executor in this box. */
     if (caller) lp_task_pile_free(&caller->pile);
     void *object = found->object;
     *found = (box){NULL, 0}; /* its memory may be another userdata's soon */

@@ -1,10 +1,8 @@
 /*
- * caller.c - what belongs to one Lua state: its callbacks, its waits, and
- * where it submits from.
+ * caller.c - what belongs to one Lua state: attaching it, the buffer that it
+ * encodes into, callbacks and reports.
  */
 #include "api/api.h"
-#include "base/alloc.h"
-#include "base/clock.h"
 #include "base/status.h"
 
 #include <stdio.h>
@@ -17,8 +15,22 @@
 /* The address is the key of the caller in the registry. */
 static const char caller_key, interruptible_key;
 
-_Thread_local lp_found lp_caller_found;
-atomic_uint lp_callers_gone;
+/*
+ * The caller that this thread found last, since the registry is slow for
+ * what happens several times a task. States are told apart by the addresses
+ * of their main thread and of their registry, which all of their coroutines
+ * have: both are used again only after the state, and with it its caller, has
+ * gone, which gone counts.
+ */
+typedef struct latest {
+    const lua_State *main;
+    const void *registry;
+    lp_caller *caller;
+    unsigned gone;
+} latest;
+static _Thread_local latest latest_found
+    __attribute__((tls_model("initial-exec")));
+static atomic_uint gone;
 
 /* ---- attaching ---- */
 
@@ -26,7 +38,7 @@ static int collect_caller(lua_State *L)
 {
     lp_caller *caller = lua_touserdata(L, 1);
     if (caller->pool) lp_boxes_close(L, caller);
-    atomic_fetch_add(&lp_callers_gone, 1);
+    atomic_fetch_add(&gone, 1);
     if (!caller->pool) return 0;
     lp_notice_close(&caller->notice, caller->pool);
     lp_mailbox_clear(&caller->mailbox);
@@ -36,18 +48,19 @@ static int collect_caller(lua_State *L)
     return 0;
 }
 
-lp_caller *lp_caller_look_up(lua_State *L)
+lp_caller *lp_caller_find(lua_State *L)
 {
     if (!L) return NULL;
-    lp_found *found = &lp_caller_found;
-    unsigned now = atomic_load_explicit(&lp_callers_gone, memory_order_relaxed);
+    latest *found = &latest_found;
+    unsigned now = atomic_load_explicit(&gone, memory_order_relaxed);
+    if (found->main == L && found->gone == now) return found->caller;
     const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
     if (found->registry == registry && found->gone == now) return found->caller;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
     lp_caller *caller = lua_touserdata(L, -1);
     lua_pop(L, 1);
     if (!caller || !caller->pool) return NULL;
-    *found = (lp_found){caller->main, registry, caller, now};
+    *found = (latest){caller->main, registry, caller, now};
     return caller;
 }
 
@@ -126,6 +139,16 @@ int lpool_attach(lpool *pool, lua_State *L)
         *(lp_caller **)lua_getextraspace(caller->main) = caller;
     lua_pop(L, 1);
     return LP_OK;
+}
+
+void lpool_open_interrupt(lua_State *L)
+{
+    if (!L) return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    *(lp_caller **)lua_getextraspace(lua_tothread(L, -1)) = NULL;
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &interruptible_key);
 }
 
 /* The open hook of worker states; caller is the lp_identity. */
@@ -384,9 +407,8 @@ void lpool_report(lua_State *L, lpool_future *future)
 void lp_caller_collect(lua_State *L, lp_caller *caller)
 {
     looking who = {.L = L, .caller = caller};
-    if (!lp_list_is_empty(&caller->dropped)) lp_boxes_collect(L, caller);
-    if (caller->pile.count > 0) lp_task_pile_free(&caller->pile);
-    if (!lp_host_has_ended(&caller->pool->host)) return;
+    lp_boxes_collect(L, caller);
+    lp_task_pile_free(&caller->pile);
     lp_host_collect(&caller->pool->host, look, &who);
 }
 
@@ -410,161 +432,5 @@ int lpool_dispatch(lua_State *L)
         lpool_future_drop(L, (lpool_future *)task);
     }
     caller->dispatching = false;
-    return LP_OK;
-}
-
-/* ---- waiting ---- */
-
-void lpool_open_interrupt(lua_State *L)
-{
-    if (!L) return;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    *(lp_caller **)lua_getextraspace(lua_tothread(L, -1)) = NULL;
-    lua_pop(L, 1);
-    lua_pushboolean(L, 1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &interruptible_key);
-}
-
-bool lpool_interrupt(lua_State *L)
-{
-    if (!L) return false;
-    lp_caller *caller = *(lp_caller **)lua_getextraspace(L);
-    if (!caller) return false;
-    _Atomic uint32_t *word = atomic_load(&caller->parked);
-    if (!word) return false;
-    atomic_store(&caller->interrupted, 1);
-    /* Change the word, in case its thread is only about to park on it. */
-    atomic_fetch_add(word, LP_POKE);
-    return true;
-}
-
-/*
- * A signal handler may have set a debug hook after this C function was
- * called, and the hook would not run before the wait is over. True for a
- * hook that was not given a chance yet.
- */
-static bool has_new_hook(lp_caller *caller)
-{
-    lua_Hook hook = lua_gethook(caller->main);
-    if (!hook) {
-        caller->harmless_hook = NULL;
-        return false;
-    }
-    return hook != caller->harmless_hook;
-}
-
-int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
-                   int64_t deadline)
-{
-    lp_stop *stop = caller->identity ? caller->identity->stop : NULL;
-    atomic_store(&caller->parked, word);
-    if (stop) atomic_store(&stop->parked, word);
-    int status = LP_INTERRUPTED;
-    /* From here on whoever interrupts changes the word first. */
-    if (!has_new_hook(caller) && !lp_stop_is_set(stop) &&
-        !lp_stop_is_asked(stop) && !atomic_load(&caller->interrupted))
-        status = lp_park(word, expected, deadline);
-    if (stop) atomic_store(&stop->parked, NULL);
-    atomic_store(&caller->parked, NULL);
-    if (lp_stop_is_set(stop) || lp_stop_is_asked(stop)) status = LP_INTERRUPTED;
-    if (atomic_load(&caller->interrupted)) status = LP_INTERRUPTED;
-    return status;
-}
-
-int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
-                       _Atomic uint32_t *word, uint32_t expected,
-                       int64_t deadline)
-{
-    lp_executor *own = caller->identity ? caller->identity->executor : NULL;
-    if (!own || lp_executor_is_serial(own))
-        return lp_caller_park(caller, word, expected, deadline);
-    /* A worker waits: others may do what is queued meanwhile. */
-    lp_blocked blocked = {
-        .worker = caller->identity->number,
-        .waits_for = what && what->task ? what->task->serial : 0,
-    };
-    if (what && (deadline == LP_NEVER || what->goes_on)) {
-        blocked.task = what->task && !what->task->manual ? what->task : NULL;
-        blocked.room = what->room;
-        /* A callback of the caller's may do anything. */
-        if (caller->mailbox.count == 0) blocked.outlook = what->outlook;
-        blocked.what = what->what;
-    }
-    int status = lp_executor_block(own, &blocked);
-    if (status != LP_OK) return status;
-    status = lp_caller_park(caller, word, expected, deadline);
-    lp_executor_unblock(own, &blocked);
-    return status;
-}
-
-int lp_caller_wait(lua_State *L, lp_caller *caller, bool (*ready)(void *what),
-                   void *what, const lp_awaited *awaited, int64_t deadline)
-{
-    lp_bell *bell = caller->pool->host.bell;
-    uint32_t heard = lp_bell_listen(bell);
-    lp_caller_collect(L, caller);
-    if (ready(what)) return LP_OK;
-    if (!caller->dispatching && lp_mailbox_has_mail(&caller->mailbox))
-        return LP_OK;
-    return lp_caller_park_for(caller, awaited, &bell->word, heard, deadline);
-}
-
-static bool has_room(void *executor)
-{
-    return lp_executor_ask_for_room(executor) != LP_FULL;
-}
-
-int lp_caller_await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
-{
-    const lp_awaited awaited = {.room = executor};
-    return lp_caller_wait(L, caller, has_room, executor, &awaited, LP_NEVER);
-}
-
-static bool has_mail(void *mailbox)
-{
-    return lp_mailbox_has_mail(mailbox);
-}
-
-int lp_caller_await_mail(lua_State *L, lp_caller *caller, lp_mailbox *mailbox,
-                         int64_t deadline)
-{
-    const lp_awaited awaited = {.outlook = lp_mailbox_outlook, .what = mailbox};
-    return lp_caller_wait(L, caller, has_mail, mailbox, &awaited, deadline);
-}
-
-static void cancel_pending(lp_executor *executor, void *unused)
-{
-    (void)unused;
-    lp_executor_cancel_pending(executor);
-}
-
-void lp_caller_interrupted(lua_State *L, lp_caller *caller)
-{
-    bool ours = atomic_exchange(&caller->interrupted, 0) != 0;
-    if (caller->identity) lp_stack_show(L);
-    if (ours) lp_host_each(&caller->pool->host, cancel_pending, NULL);
-    /* A debug hook that was set meanwhile raises in here. */
-    lua_Hook hook = lua_gethook(caller->main);
-    if (luaL_loadbuffer(L, "local _", 7, "=(wait)") == LUA_OK)
-        lua_call(L, 0, 0);
-    caller->harmless_hook = hook;
-    if (ours) luaL_error(L, "interrupted!");
-}
-
-int lpool_sleep(lua_State *L, int64_t timeout)
-{
-    lp_caller *caller;
-    int status = lp_caller_enter(L, &caller);
-    if (status != LP_OK) return status;
-    int64_t deadline = lp_clock_after(timeout);
-    _Atomic uint32_t word = 0;
-    lpool_dispatch(L);
-    for (;;) {
-        uint32_t expected = atomic_load(&word);
-        status = lp_caller_park(caller, &word, expected, deadline);
-        if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
-        if (lp_clock_now() >= deadline) break;
-    }
-    lpool_dispatch(L);
     return LP_OK;
 }

@@ -41,7 +41,7 @@ static void release_all(const lp_handle *handles, size_t count)
         handles[i].kind->release(handles[i].object);
 }
 
-void lp_buffer_empty(lp_buffer *buffer)
+void lp_buffer_release(lp_buffer *buffer)
 {
     size_t count = buffer->handle_count;
 

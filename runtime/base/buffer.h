@@ -71,7 +71,9 @@ void lp_buffer_clear(lp_buffer *buffer);
 
 /* Drop what is in it, handles released, and keep the memory for the next. */
 static inline void lp_buffer_reset(lp_buffer *buffer);
-void lp_buffer_empty(lp_buffer *buffer);
+
+/* Its other half: for a buffer with a block of a memory, or with handles. */
+void lp_buffer_release(lp_buffer *buffer);
 
 /* Make room for extra more bytes. 0 or LP_NOMEM, which changes nothing. */
 int lp_buffer_grow(lp_buffer *buffer, size_t extra);
@@ -91,7 +93,7 @@ void lp_handles_free(lp_handle *handles, size_t count);
 static inline void lp_buffer_reset(lp_buffer *buffer)
 {
     buffer->length = 0;
-    if (buffer->place || buffer->handle_count > 0) lp_buffer_empty(buffer);
+    if (buffer->place || buffer->handle_count > 0) lp_buffer_release(buffer);
 }
 
 static inline int lp_buffer_reserve(lp_buffer *buffer, size_t extra)

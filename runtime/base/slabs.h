@@ -62,8 +62,9 @@ void lp_slabs_tie(lp_slabs *slabs, lp_tie *tie, void *object);
 void *lp_slabs_untie(lp_slabs *slabs);
 
 /*
- * Watch one block, and no other: until Lua frees it. NULL: none. Whoever
- * knows something by its address knows from that when to forget it.
+ * Watch one block that is never resized, such as a function, and no other;
+ * NULL: none. It is what is watched until Lua frees it; then nothing is, NULL.
+ * So whoever knows something by its address learns when to forget it.
  */
 void lp_slabs_watch(lp_slabs *slabs, const void *address);
 const void *lp_slabs_watched(const lp_slabs *slabs);

@@ -33,7 +33,7 @@ typedef struct lp_task {
     lp_task_extras *extras;      /* owned; NULL if it has none */
     uint16_t sent;               /* to this worker alone: number + 1 */
     uint8_t manual;              /* immutable: a future without a worker */
-    uint8_t apart;               /* both are read as one word, without these: */
+    uint8_t apart;          /* fills the word of the two above, read together */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* the post that comes frees it */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
@@ -351,7 +351,9 @@ void lp_task_release(lp_task *task);
 
 /*
  * Tasks of one executor that no reference is left to, to be freed together,
- * which takes its lock only once. They keep it alive. All zeroes is empty.
+ * which takes its lock only once. They keep the executor alive, and nothing
+ * else: tasks with memory or handles of their own do not wait. All zeroes is
+ * empty.
  */
 #define LP_PILE 64u
 typedef struct lp_task_pile {

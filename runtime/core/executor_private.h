@@ -1,6 +1,6 @@
 /*
  * executor_private.h - the executor's struct, for the files of core that
- * share it: executor.c, task.c, host.c.
+ * share it.
  */
 #ifndef LP_CORE_EXECUTOR_PRIVATE_H
 #define LP_CORE_EXECUTOR_PRIVATE_H
@@ -59,8 +59,8 @@ struct lp_executor {
     lp_table tasks;
     uint32_t free_task; /* number + 1, linked through line */
     uint32_t live_tasks;
-    uint32_t serial; /* of the latest task; those to the end are free */
-    uint32_t serial_end;
+    uint32_t serial;       /* of the latest task; */
+    uint32_t serial_end;   /* up to here the numbers are ours to give */
     lp_table accounts;     /* of groups */
     uint32_t *free_groups; /* a stack of numbers */
     uint32_t free_group_count;
@@ -120,7 +120,7 @@ typedef struct lp_parts {
     lp_cell *cell;
 } lp_parts;
 
-/* Take a task's number; under the lock. */
+/* A task with one reference, and its parts. 0 or LP_NOMEM. */
 int lp_task_new_locked(lp_executor *executor, lp_parts *made)
     LP_HOLDS(&executor->lock);
 

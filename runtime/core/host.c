@@ -103,12 +103,16 @@ static void notice(lp_host *host, lp_task *task)
 {
     if (task->serial == 0) return; /* there is no such task */
     lp_lock_enter(&host->waiters);
+    /*
+     * A post proves nothing, for workers may be out of their mind: only dead
+     * says that nobody has it. Read first: whoever finds posted cleared sees
+     * to the end of the task.
+     */
+    bool dead = atomic_load(&task->dead);
     if (task->posted) {
         task->posted = 0;
         lp_mailbox_deliver_locked(task);
     }
-    /* Workers out of their mind post what somebody still has, too. */
-    bool dead = atomic_load(&task->dead);
     lp_lock_leave(&host->waiters);
     lp_bell_ring(host->bell);
     if (dead && !task->ending && lp_task_abandon(task)) {
@@ -172,12 +176,10 @@ void lp_host_gather(lp_host *host)
     lp_lock_leave(&host->lock);
 }
 
-void lp_host_collect(lp_host *host, void (*look)(void *context, lp_task *task),
-                     void *context)
+void lp_host_collect_ended(lp_host *host, uint32_t heard,
+                           void (*look)(void *context, lp_task *task),
+                           void *context)
 {
-    uint32_t heard = atomic_load(&host->bell->word) & ~LP_BELL_SLEEPERS;
-    if (heard == atomic_load(&host->collected)) return;
-
     lp_host_gather(host);
     atomic_store(&host->collected, heard);
 

@@ -67,9 +67,15 @@ void lp_host_clear(lp_host *host);
  * nobody refers to. look is called, without a lock, for each of these that
  * ended badly and was never looked at; it may be NULL.
  */
-void lp_host_collect(lp_host *host,
-                     void (*look)(void *context, struct lp_task *task),
-                     void *context);
+static inline void lp_host_collect(lp_host *host,
+                                   void (*look)(void *context,
+                                                struct lp_task *task),
+                                   void *context);
+
+/* The same after the bell has rung so often. */
+void lp_host_collect_ended(lp_host *host, uint32_t heard,
+                           void (*look)(void *context, struct lp_task *task),
+                           void *context);
 
 /*
  * Only hand them to the mailboxes: for a thread that must not free tasks.
@@ -82,17 +88,28 @@ void lp_host_gather(lp_host *host);
  */
 void lp_host_await_posts(lp_host *host);
 
-/* Whether there may be anything to collect. */
-static inline bool lp_host_has_ended(lp_host *host)
+/* Whether there may be anything to collect; how often the bell has rung. */
+static inline bool lp_host_has_ended(lp_host *host, uint32_t *heard)
 {
-    uint32_t heard = atomic_load(&host->bell->word) & ~LP_BELL_SLEEPERS;
-    return heard != atomic_load(&host->collected);
+    *heard = atomic_load(&host->bell->word) & ~LP_BELL_SLEEPERS;
+    return *heard != atomic_load(&host->collected);
+}
+
+static inline void lp_host_collect(lp_host *host,
+                                   void (*look)(void *context,
+                                                struct lp_task *task),
+                                   void *context)
+{
+    uint32_t heard;
+    if (lp_host_has_ended(host, &heard))
+        lp_host_collect_ended(host, heard, look, context);
 }
 
 /* Whether there is anything to collect, or mail to come or to be taken. */
 static inline bool lp_host_has_news(lp_host *host)
 {
-    return lp_host_has_ended(host) || atomic_load(&host->mails) != 0;
+    uint32_t heard;
+    return lp_host_has_ended(host, &heard) || atomic_load(&host->mails) != 0;
 }
 
 /* Visit every executor, under the host's lock. */

@@ -67,6 +67,8 @@ void lp_levels_clear(lp_levels *levels);
  */
 static inline int lp_levels_put(lp_levels *levels, int64_t priority,
                                 uint32_t entry);
+
+/* The same for a priority other than 0. */
 int lp_levels_put_among(lp_levels *levels, int64_t priority, uint32_t entry);
 
 /* For the putter: visit what is queued, highest first. */

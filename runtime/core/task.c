@@ -15,7 +15,7 @@
 #include "core/executor_private.h"
 #include "core/mailbox.h"
 
-/* From so many tasks on an executor takes so many serial numbers at once. */
+/* From so many tasks and items on an executor takes so many serial numbers. */
 #define MANY_TASKS 1024u
 #define SERIALS    64u
 
@@ -55,7 +55,7 @@ lp_cell *lp_task_cell(const lp_task *task)
 
 /*
  * A number for people, of its own in the host. An executor that has had many
- * tasks takes a few of them at a time, since all write the host's counter.
+ * tasks takes several numbers at a time, since all write the host's counter.
  */
 static uint32_t next_serial_locked(lp_executor *executor)
     LP_HOLDS(&executor->lock)
@@ -66,7 +66,9 @@ static uint32_t next_serial_locked(lp_executor *executor)
             &executor->host->serial, count, memory_order_relaxed);
         executor->serial_end = executor->serial + count;
     }
-    return ++executor->serial;
+    executor->serial++;
+    /* 0 is no task. */
+    return executor->serial ? executor->serial : next_serial_locked(executor);
 }
 
 /* Have one more number in all tables, which grow together. */
@@ -201,17 +203,23 @@ void lp_task_free(lp_task *task)
     lp_task_pile_free(&pile);
 }
 
+static bool is_through(uint32_t state)
+{
+    return lp_phase_is_done(state) && !(state & LP_QUEUED);
+}
+
 static inline bool abandon(lp_task *task)
 {
     if (task->manual) return true;
     lp_cell *cell = lp_task_cell(task);
     /* Acquire; pairs with lp_cell_complete. */
     uint32_t state = atomic_load_explicit(&cell->state, memory_order_acquire);
-    if (!lp_phase_is_done(state) || (state & LP_QUEUED)) {
-        atomic_store(&task->dead, 1); /* what is posted from here on frees it */
-        state = atomic_fetch_or(&cell->state, LP_ABANDONED);
-    }
-    return lp_phase_is_done(state) && !(state & LP_QUEUED);
+    if (is_through(state)) return true;
+    atomic_store(&task->dead, 1); /* what is posted from here on frees it */
+    state = atomic_fetch_or(&cell->state, LP_ABANDONED);
+    if (!is_through(state)) return false;
+    atomic_store(&task->dead, 0); /* nothing is: the caller frees it */
+    return true;
 }
 
 bool lp_task_abandon(lp_task *task)
@@ -249,9 +257,22 @@ void lp_task_release(lp_task *task)
     if (task && end_reference(task)) lp_task_free(task);
 }
 
+/* It has more than its three parts. */
+static bool holds_more(const lp_task *task)
+{
+    const lp_slot *slot = slot_of(task);
+    return slot->handles || slot->length > LP_SLOT_INLINE ||
+           lp_task_cell(task)->length > LP_CELL_INLINE;
+}
+
 void lp_task_release_later(lp_task *task, lp_task_pile *pile)
 {
-    if (end_reference(task)) pile_add(pile, task);
+    if (!end_reference(task)) return;
+    if (holds_more(task)) {
+        lp_task_free(task);
+    } else {
+        pile_add(pile, task);
+    }
 }
 
 bool lp_task_ended_badly(const lp_task *task)
@@ -268,9 +289,10 @@ static void tell_settled(lp_task *task, uint32_t before)
     if (before & LP_WAITED) lp_unpark_all(&lp_task_cell(task)->state);
     if (!(before & LP_NOTIFY)) return;
     lp_lock_enter(&host->waiters);
+    /* First: whoever finds posted cleared sees to the end of the task. */
+    bool dead = atomic_load(&task->dead);
     atomic_store(&task->posted, 0);
     lp_mailbox_deliver_locked(task);
-    bool dead = atomic_load(&task->dead);
     lp_lock_leave(&host->waiters);
     lp_bell_ring(host->bell);
     /* The post that would have freed it does not come any more. */

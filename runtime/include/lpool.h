@@ -582,6 +582,10 @@ LPOOL_API void lpool_future_drop(lua_State *L, lpool_future *future);
 LPOOL_API const char *lpool_future_outcome_type(lua_State *L,
                                                 const lpool_future *future);
 
+/*
+ * The number by which messages call its task, from 1 on; no other of the host
+ * has it before 2^32 were submitted. And its label; NULL: it has none.
+ */
 LPOOL_API uint64_t lpool_future_number(const lpool_future *future);
 LPOOL_API const char *lpool_future_label(const lpool_future *future);
 
@@ -872,7 +876,8 @@ LPOOL_API void lpool_push_future(lua_State *L, lpool_future *future);
  * The same for a future whose reference is given, with the metatable at that
  * index: for modules, whose metatable has lpool_future_drop as its finalizer
  * if futures in L need one. In states of lpool_newstate and of workers they
- * do not: there the future is dropped when Lua frees the userdata.
+ * do not: there the future is dropped when Lua frees the userdata, or at L's
+ * next use of lpool if it takes Lua to say that it failed.
  * [-0, +1, e]
  */
 LPOOL_API void lpool_box_future(lua_State *L, lpool_future *future,

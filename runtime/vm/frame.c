@@ -1,9 +1,10 @@
 /*
  * frame.c - two fields of Lua's CallInfo, which no header of Lua's shows.
  *
- * All releases of Lua 5.4 have them where this file looks. That is not taken
- * on trust: a chunk is run that calls from places which are known, and what
- * is read there has to be right.
+ * All releases of Lua 5.4 have them where this file looks: its first word can
+ * be followed. Whether what is read is right is tried out: a chunk is run that
+ * calls from where we know. It runs without a call of vm/call.c, in a state
+ * that has nothing else in it.
  */
 #include "vm/frame.h"
 
@@ -75,28 +76,30 @@ static bool is_right(const trial *seen)
            frames[2].instruction == frames[3].instruction;
 }
 
-static bool try_out(void)
+typedef enum answer { UNTRIED, READABLE, UNREADABLE } answer;
+
+static answer try_out(void)
 {
     trial seen = {.count = 0};
-    /* What other Luas have there must not be followed. */
-    if (LUA_VERSION_NUM != 504 || sizeof(void *) != 8) return false;
+    /* What other Luas have there must not be followed; 32 bits: not tested. */
+    if (LUA_VERSION_NUM != 504 || sizeof(void *) != 8) return UNREADABLE;
     lua_State *L = luaL_newstate();
-    if (!L) return false;
+    if (!L) return UNTRIED;
     lua_pushcfunction(L, run_chunk);
     lua_pushlightuserdata(L, &seen);
     bool ran = lua_pcall(L, 1, 0, 0) == LUA_OK;
     lua_close(L);
-    return ran && is_right(&seen);
+    if (!ran) return UNTRIED; /* no memory */
+    return is_right(&seen) ? READABLE : UNREADABLE;
 }
 
-bool lp_frame_is_known(void)
+bool lp_frame_can_read(void)
 {
-    enum { UNTRIED, KNOWN, UNKNOWN };
-    static atomic_int answer = UNTRIED;
-    int known = atomic_load_explicit(&answer, memory_order_relaxed);
-    if (known == UNTRIED) {
-        known = try_out() ? KNOWN : UNKNOWN; /* by two at once: no harm */
-        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    static atomic_int known = UNTRIED;
+    int is = atomic_load_explicit(&known, memory_order_relaxed);
+    if (is == UNTRIED) {
+        is = (int)try_out(); /* by two at once: no harm */
+        atomic_store_explicit(&known, is, memory_order_relaxed);
     }
-    return known == KNOWN;
+    return is == READABLE;
 }

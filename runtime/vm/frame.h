@@ -18,9 +18,9 @@ typedef struct lp_frame {
 } lp_frame;
 
 /* Whether this Lua's frames are as we read them: tries it out, once. */
-bool lp_frame_is_known(void);
+bool lp_frame_can_read(void);
 
-/* Read the frame that lua_getstack found; only if they are known. */
+/* Read the frame that lua_getstack found; only if that can be done. */
 lp_frame lp_frame_read(const lua_Debug *found);
 
 #endif

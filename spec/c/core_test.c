@@ -584,11 +584,12 @@ static void test_a_post_frees_nothing_that_somebody_has(void)
         for (int i = 0; i < COUNT; i++)
             tasks[i] = submit(executor, 2, 1 + (size_t)i);
         CHECK(differ(tasks, COUNT));
-        for (int i = 0; i < COUNT; i++) {
+        for (int i = 0; i < COUNT && round > 0; i++) {
             await(tasks[i]);
             if (i % 3 == round) post_and_collect(&host, tasks[i]);
             CHECK(outcome_of(tasks[i]) == 2 * (1 + (uint64_t)i));
         }
+        /* In the first round they are pending, run, or end right now. */
         for (int i = 0; i < COUNT; i++) {
             lp_task_release_later(tasks[i], &pile);
             if (i % 7 == 0) post_and_collect(&host, tasks[i]);
@@ -598,6 +599,95 @@ static void test_a_post_frees_nothing_that_somebody_has(void)
         CHECK(pile.count == 0);
     }
     lp_executor_release(executor);
+    close_host(&host);
+}
+
+/* Handles that are counted, not used. */
+static int handles_held;
+
+static void retain_handle(void *object)
+{
+    (void)object;
+    handles_held++;
+}
+
+static void release_handle(void *object)
+{
+    (void)object;
+    handles_held--;
+}
+
+static const struct lp_handle_kind counted = {
+    .name = "counted", .retain = retain_handle, .release = release_handle};
+
+static lp_task *submit_with_handle(lp_executor *executor)
+{
+    const lp_task_about about = {.label = NULL};
+    lp_task *task = NULL;
+    lp_buffer parcel;
+    lp_buffer_init(&parcel, NULL);
+    CHECK(lp_buffer_append(&parcel, "x", 1) == LP_OK);
+    CHECK(lp_buffer_add_handle(&parcel, (lp_handle){&counted, NULL}) == LP_OK);
+    CHECK(lp_executor_submit(executor, &parcel, &about, &task) == LP_OK);
+    lp_buffer_clear(&parcel);
+    return task;
+}
+
+static void test_a_pile_keeps_nothing_but_numbers(void)
+{
+    lp_host host;
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
+    lp_executor *executors[] = {open_executor(&host, 1, 0),
+                                open_executor(&host, 1, 0)};
+    lp_task_pile pile = {.count = 0};
+    for (int i = 0; i < 300; i++) {
+        lp_executor *executor = executors[i / 3 % 2];
+        lp_task *task = submit(executor, 1, i % 5 == 0 ? 5000 : 1);
+        await(task);
+        uint32_t before = pile.count;
+        lp_task_release_later(task, &pile);
+        CHECK(i % 5 == 0 ? pile.count == before
+                         : pile.count > 0 && pile.executor == executor);
+    }
+    lp_task_pile_free(&pile);
+    if (!shared) { /* processes get no handles */
+        lp_task *task = submit_with_handle(executors[0]);
+        await(task);
+        CHECK(handles_held == 1);
+        lp_task_release_later(task, &pile);
+        CHECK(handles_held == 0 && pile.count == 0);
+    }
+    /* The last task of an executor that nobody has does not wait. */
+    lp_task *last = submit(executors[1], 1, 1);
+    await(last);
+    lp_executor_close(executors[1], false);
+    lp_executor_release(executors[1]);
+    lp_task_release_later(last, &pile);
+    CHECK(pile.count == 0);
+    lp_executor_release(executors[0]);
+    close_host(&host);
+}
+
+static void test_serial_numbers_are_of_one_task(void)
+{
+    enum { COUNT = 6000 };
+    static bool given[2 * COUNT];
+    lp_host host;
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
+    lp_executor *executors[] = {open_executor(&host, 1, 0),
+                                open_executor(&host, 1, 0)};
+    memset(given, 0, sizeof(given));
+    for (int i = 0; i < COUNT; i++) {
+        lp_task *task = submit(executors[i % 3 == 0], 1, 1);
+        CHECK(i >= 1000 || task->serial == (uint32_t)i + 1);
+        CHECK(task->serial > 0 && task->serial < 2 * COUNT &&
+              !given[task->serial]);
+        if (task->serial < 2 * COUNT) given[task->serial] = true;
+        await(task);
+        lp_task_release(task);
+    }
+    lp_executor_release(executors[0]);
+    lp_executor_release(executors[1]);
     close_host(&host);
 }
 
@@ -833,6 +923,9 @@ static void run_all(void)
     run("a mailbox gets each task once", test_mailbox_gets_each_task_once);
     run("a post frees nothing that somebody has",
         test_a_post_frees_nothing_that_somebody_has);
+    run("a pile keeps nothing but numbers",
+        test_a_pile_keeps_nothing_but_numbers);
+    run("serial numbers are of one task", test_serial_numbers_are_of_one_task);
     run("a group gives each item once", test_group_gives_each_item_once);
     run("stop, break and cancel end every task", test_stop_ends_every_task);
     run("submit without memory loses nothing", test_submit_without_memory);

@@ -35,7 +35,7 @@ static const char chunk[] = "local check = ...\n"
 
 static void test_frames_are_known(void)
 {
-    CHECK(lp_frame_is_known());
+    CHECK(lp_frame_can_read());
     lua_State *L = luaL_newstate();
     luaL_requiref(L, "_G", luaopen_base, 1);
     luaL_requiref(L, "coroutine", luaopen_coroutine, 1);

@@ -66,6 +66,16 @@ describe("installed:", function()
     end
   end)
 
+  test("the static library is for all compilers, and shows what lpool.h declares", function()
+    assert.are.same({ "0" },
+      lines_of("readelf -SW $P/lib/liblpool.a | grep -c gnu.lto || true"))
+    if lines_of("ar t $P/lib/liblpool.a")[1] ~= "whole.o" then return end
+    local command = "nm -g --defined-only $P/lib/liblpool.a | awk 'NF == 3 { print $3 }'"
+    for _, name in ipairs(lines_of(command)) do
+      assert.is_truthy(name:find("^lpool_") or name == "luaopen_lpool_core", name)
+    end
+  end)
+
   test("the module for stock Lua exports its opener", function()
     assert.are.same({ "luaopen_lpool_core" },
       lines_of("nm -D --defined-only $P/lib/lua/5.4/lpool/core.so | awk '{ print $3 }'"))

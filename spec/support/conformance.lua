@@ -7,7 +7,7 @@ local busted = require "busted"
 local topics = {
   "executors",
   "submit",
-  "places",
+  "origins",
   "futures",
   "cancelling",
   "callbacks",

@@ -19,11 +19,11 @@ return function(kind)
     gate:await(1)
   end
 
-  -- The place that the dump names for a future, the only one that is pending.
-  local function place_of(ex, f)
-    local place = ex:dump():match "\n  pending: task #%d+, submitted at ([^\n]*)"
+  -- The origin that the dump names for a future, the only one that is pending.
+  local function origin_of(ex, f)
+    local origin = ex:dump():match "\n  pending: task #%d+, submitted at ([^\n]*)"
     f:cancel()
-    return place
+    return origin
   end
 
   local function here(lines)
@@ -60,8 +60,8 @@ return function(kind)
     local gate <close> = helper.gate.new()
     keep_busy(ex, gate)
     local checked = 0
-    local function check(place, f)
-      assert.are.equal(place, place_of(ex, f))
+    local function check(origin, f)
+      assert.are.equal(origin, origin_of(ex, f))
       checked = checked + 1
     end
     for _ = 1, 3 do
@@ -80,7 +80,7 @@ return function(kind)
       local source = ("\n"):rep(i) .. "local ex, work = ... return (ex:submit(work, 1))"
       local name = "chunk" .. i % 7
       local f = load(source, "=" .. name)(ex, work)
-      assert.are.equal(("%s:%d"):format(name, i + 1), place_of(ex, f))
+      assert.are.equal(("%s:%d"):format(name, i + 1), origin_of(ex, f))
       collectgarbage()
     end
     gate:open()
@@ -96,9 +96,9 @@ return function(kind)
         coroutine.yield(here(0), ex:submit(work, 1))
       end)
       local first, one_future = f()
-      assert.are.equal(first, place_of(ex, one_future))
+      assert.are.equal(first, origin_of(ex, one_future))
       local second, other_future = f()
-      assert.are.equal(second, place_of(ex, other_future))
+      assert.are.equal(second, origin_of(ex, other_future))
     end
     gate:open()
   end)
@@ -111,12 +111,12 @@ return function(kind)
       return here(0), ex:submit(work, 1)
     end
     for _ = 1, 3 do
-      local place, f = by_itself()
-      assert.are.equal(place, place_of(ex, f))
+      local origin, f = by_itself()
+      assert.are.equal(origin, origin_of(ex, f))
       local _, g = pcall(ex.submit, ex, work, 1)
-      assert.is_nil(place_of(ex, g))
+      assert.is_nil(origin_of(ex, g))
       local wrapped = coroutine.wrap(ex.submit)
-      assert.is_nil(place_of(ex, wrapped(ex, work, 1)))
+      assert.is_nil(origin_of(ex, wrapped(ex, work, 1)))
     end
     gate:open()
   end)
