@@ -84,7 +84,11 @@ static void let_go(void *context, void *object)
     lp_caller *caller = context;
     lp_task *task = object;
     if (takes_lua(task) && lp_task_set_aside(task, &caller->dropped)) return;
-    lp_task_release_later(task, &caller->pile);
+    if (caller->identity) {
+        lp_task_release(task); /* a worker may not come back for its pile */
+    } else {
+        lp_task_release_later(task, &caller->pile);
+    }
 }
 
 void lp_boxes_open(lua_State *L, lp_caller *caller)
