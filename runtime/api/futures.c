@@ -212,7 +212,10 @@ static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
     return status;
 }
 
-/* Wait for a task that is not done. */
+/*
+ * Wait for a task that is not done. Apart, so that a result that is there
+ * already does not pay for the frame that this needs.
+ */
 static __attribute__((noinline)) int await_task(lua_State *L, lp_task *task,
                                                 int64_t timeout)
 {

@@ -111,6 +111,8 @@ uint32_t lp_executor_worker_arena(lp_executor *executor, uint32_t worker);
 
 /* An arena, and the file that it is in; its writer is alive. */
 lp_arena *lp_executor_arena(lp_executor *executor, uint32_t number);
+const lp_shm *lp_executor_arena_file(lp_executor *executor, uint32_t number);
+
 /*
  * Put bytes into the arena that its workers read, and drop them. 0, or
  * LP_NOMEM.
@@ -118,8 +120,6 @@ lp_arena *lp_executor_arena(lp_executor *executor, uint32_t number);
 int lp_executor_put(lp_executor *executor, const void *bytes, size_t length,
                     lp_place *place);
 void lp_executor_drop(lp_executor *executor, lp_place place);
-
-const lp_shm *lp_executor_arena_file(lp_executor *executor, uint32_t number);
 
 /* The memory files of an executor whose workers are processes. */
 const lp_memory_files *lp_executor_files(const lp_executor *executor);

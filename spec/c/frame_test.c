@@ -21,17 +21,30 @@ static int check_caller(lua_State *L)
     return 1;
 }
 
-static const char chunk[] = "local check = ...\n"
-                            "local function f(n)\n"
-                            "  if n == 0 then return check(f) end\n"
-                            "  local a, b = check(f), check(f)\n"
-                            "  assert(a ~= b and (f(n - 1) == a) == (n > 1))\n"
-                            "  return a\n"
-                            "end\n"
-                            "assert(f(3) == f(2) and f(0) ~= f(1))\n"
-                            "assert(f(1) == coroutine.wrap(f)(5))\n"
-                            "debug.sethook(function() end, 'l')\n"
-                            "assert(f(1) == f(2))\n";
+/* Called by pcall, which is no function in Lua, with what calls that. */
+static int check_pcall(lua_State *L)
+{
+    lua_Debug pcall, caller;
+    CHECK(lua_getstack(L, 1, &pcall) && lua_getstack(L, 2, &caller));
+    CHECK(lp_frame_read(&pcall).function != lua_topointer(L, 1));
+    CHECK(lp_frame_read(&caller).function == lua_topointer(L, 1));
+    return 0;
+}
+
+static const char chunk[] =
+    "local check, check_pcall = ...\n"
+    "local function f(n)\n"
+    "  if n == 0 then return check(f) end\n"
+    "  local a, b = check(f), check(f)\n"
+    "  assert(a ~= b and (f(n - 1) == a) == (n > 1))\n"
+    "  return a\n"
+    "end\n"
+    "assert(f(3) == f(2) and f(0) ~= f(1))\n"
+    "assert(f(1) == coroutine.wrap(f)(5))\n"
+    "local function g() assert(pcall(check_pcall, g)) end\n"
+    "g() coroutine.wrap(g)()\n"
+    "debug.sethook(function() end, 'l')\n"
+    "assert(f(1) == f(2))\n";
 
 static void test_frames_are_known(void)
 {
@@ -42,7 +55,8 @@ static void test_frames_are_known(void)
     luaL_requiref(L, "debug", luaopen_debug, 1);
     CHECK(luaL_loadstring(L, chunk) == LUA_OK);
     lua_pushcfunction(L, check_caller);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    lua_pushcfunction(L, check_pcall);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
         printf("# %s\n", lua_tostring(L, -1));
         CHECK(!"the chunk ran");
     }
