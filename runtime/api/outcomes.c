@@ -7,7 +7,6 @@
 #include "base/status.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -201,28 +200,21 @@ static void push_message(lua_State *L, lp_reader *reader)
     }
 }
 
-static int push_results(lua_State *L, const uint8_t *bytes, size_t length,
-                        int *count)
-{
-    lp_reader reader = {bytes, bytes + length, NULL, 0};
-    if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
-    luaL_checkstack(L, 4, "results");
-    push_text(L, "SerializationError", lua_tostring(L, -1));
-    lua_remove(L, -2);
-    lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
-    return LP_FAILED;
-}
-
 int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
                     lp_phase phase, const uint8_t *bytes, size_t length,
                     int *count)
 {
     lp_reader reader = {bytes, bytes + length, NULL, 0};
     if (phase > LP_LOST) phase = LP_LOST; /* what only a mad process writes */
-    luaL_checkstack(L, 4, "results");
+    if (phase != LP_FINISHED) luaL_checkstack(L, 4, "results");
     switch (phase) {
     case LP_FINISHED:
-        return push_results(L, bytes, length, count);
+        if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
+        luaL_checkstack(L, 4, "results");
+        push_text(L, "SerializationError", lua_tostring(L, -1));
+        lua_remove(L, -2);
+        lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
+        return LP_FAILED;
     case LP_RAISED:
         push_message(L, &reader);
         push_message(L, &reader);

@@ -279,6 +279,13 @@ static void free_tied(lp_slabs *slabs, void *memory)
 
 /* ---- the block that is watched ---- */
 
+/* Lua frees a block: whoever wants to know hears of it. */
+static void tell_freed(lp_slabs *slabs, void *memory, size_t size)
+{
+    if (memory == slabs->watched) slabs->watched = NULL;
+    if (size == TIED_BLOCK) free_tied(slabs, memory);
+}
+
 void lp_slabs_watch(lp_slabs *slabs, const void *address)
 {
     slabs->watched = address;
@@ -332,8 +339,7 @@ void *lp_slabs_allocate(void *context, void *memory, size_t before,
         return after > 0 ? take(slabs, after) : NULL;
     }
     if (after == 0) {
-        if (memory == slabs->watched) slabs->watched = NULL;
-        if (before == TIED_BLOCK) free_tied(slabs, memory);
+        tell_freed(slabs, memory, before);
         if (before > LARGEST) {
             free_large(slabs, memory, before);
         } else if (before > 0) {
@@ -352,9 +358,8 @@ void *lp_slabs_allocate_apart(void *context, void *memory, size_t before,
                               size_t after)
 {
     lp_slabs *slabs = context;
-    if (memory && before == TIED_BLOCK && after == 0) free_tied(slabs, memory);
     if (after == 0) {
-        if (memory == slabs->watched) slabs->watched = NULL;
+        if (memory) tell_freed(slabs, memory, before);
         free_large(slabs, memory, memory ? before : 0);
         return NULL;
     }

@@ -156,13 +156,8 @@ bool lp_plain_decode(lua_State *L, const lp_codec *codec, lp_reader *reader,
 
     const uint8_t *at = reader->at + sizeof(header);
     const uint8_t *end = reader->at + header.length;
-    *count = (int)header.count;
-    if (header.count == 0 && at == end) {
-        reader->at = end;
-        return true;
-    }
     int base = lua_gettop(L);
-    luaL_checkstack(L, MOST_VALUES + 1, NULL);
+    if (header.count > 0) luaL_checkstack(L, MOST_VALUES + 1, NULL);
     for (uint32_t i = 0; i < header.count; i++) {
         if (at == end || !push_value(L, codec, &at, end)) {
             lua_settop(L, base);
@@ -174,6 +169,7 @@ bool lp_plain_decode(lua_State *L, const lp_codec *codec, lp_reader *reader,
         return false;
     }
     reader->at = end;
+    *count = (int)header.count;
     return true;
 }
 

@@ -429,7 +429,7 @@ static bool is_measured(const lp_executor *executor, const lp_task *task)
 }
 
 /* The task is complete: queue it, or send it to one worker. */
-static inline int accept_locked(lp_executor *executor, const lp_parts *made)
+static int accept_locked(lp_executor *executor, const lp_parts *made)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;

@@ -357,7 +357,6 @@ void lp_task_release(lp_task *task);
  */
 #define LP_PILE 64u
 typedef struct lp_task_pile {
-    lp_executor *executor;
     uint32_t count;
     lp_task *tasks[LP_PILE];
 } lp_task_pile;
@@ -405,9 +404,7 @@ bool lp_task_listen(lp_task *task, uint32_t *expected);
 
 static inline uint32_t lp_task_state(const lp_task *task)
 {
-    /* Acquire; pairs with lp_cell_complete. */
-    return atomic_load_explicit(&lp_task_cell(task)->state,
-                                memory_order_acquire);
+    return lp_cell_state(lp_task_cell(task));
 }
 
 #endif

@@ -116,13 +116,13 @@ int lp_task_new_locked(lp_executor *executor, lp_parts *made)
     atomic_store_explicit(&new->dead, 0, memory_order_relaxed);
     atomic_store_explicit(&new->seen, 0, memory_order_relaxed);
     new->serial = next_serial_locked(executor);
-    lp_slot *slot = lp_table_at(&executor->control.slots, number);
+    lp_slot *slot = slot_of(new);
     slot->length = 0;
     slot->handles = NULL;
     slot->timeout = 0;
     slot->retries = 0;
     slot->serial = new->serial;
-    lp_cell *cell = lp_table_at(&executor->control.cells, number);
+    lp_cell *cell = lp_task_cell(new);
     cell->length = 0;
     cell->worker = 0;
     cell->arena = 0;
@@ -140,20 +140,19 @@ int lp_task_new_locked(lp_executor *executor, lp_parts *made)
 static lp_handles *free_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock)
 {
-    lp_control *control = &executor->control;
-    lp_slot *slot = lp_table_at(&control->slots, task->number);
-    lp_cell *cell = lp_table_at(&control->cells, task->number);
+    lp_slot *slot = slot_of(task);
+    lp_cell *cell = lp_task_cell(task);
     lp_handles *handles = slot->handles;
     slot->handles = NULL;
     if (slot->length > LP_SLOT_INLINE)
-        lp_arena_drop(control->parcels, slot->at.parcel);
-    uint32_t phase = atomic_load(&cell->state) & LP_PHASE;
+        lp_arena_drop(executor->control.parcels, slot->at.parcel);
+    lp_phase phase = lp_cell_phase(cell);
     if (cell->length > LP_CELL_INLINE && phase != LP_CANCELLED)
         lp_executor_drop_outcome_locked(executor, cell->arena,
                                         cell->at.outcome);
     if (task->sent) executor->sent--;
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
-    if (task->extras) lp_free(task->extras);
+    lp_free(task->extras);
     task->extras = NULL;
     task->serial = 0;
     task->line = executor->free_task;
@@ -164,9 +163,9 @@ static lp_handles *free_locked(lp_executor *executor, lp_task *task)
 
 void lp_task_pile_free(lp_task_pile *pile)
 {
-    lp_executor *executor = pile->executor;
     lp_handles *handles, *dropped = NULL;
     if (pile->count == 0) return;
+    lp_executor *executor = pile->tasks[0]->executor;
     lp_lock_enter(&executor->lock);
     for (uint32_t i = 0; i < pile->count; i++) {
         lp_task *task = pile->tasks[i];
@@ -186,9 +185,9 @@ void lp_task_pile_free(lp_task_pile *pile)
 
 static void pile_add(lp_task_pile *pile, lp_task *task)
 {
-    if (pile->executor != task->executor || pile->count == LP_PILE)
+    if (pile->count == LP_PILE ||
+        (pile->count > 0 && pile->tasks[0]->executor != task->executor))
         lp_task_pile_free(pile);
-    pile->executor = task->executor;
     pile->tasks[pile->count++] = task;
     /* What nobody owns any more may go with its last task. */
     if (atomic_load(&task->executor->owners) == 0) lp_task_pile_free(pile);
@@ -197,7 +196,6 @@ static void pile_add(lp_task_pile *pile, lp_task *task)
 void lp_task_free(lp_task *task)
 {
     lp_task_pile pile;
-    pile.executor = task->executor;
     pile.tasks[0] = task;
     pile.count = 1;
     lp_task_pile_free(&pile);
@@ -208,12 +206,11 @@ static bool is_through(uint32_t state)
     return lp_phase_is_done(state) && !(state & LP_QUEUED);
 }
 
-static inline bool abandon(lp_task *task)
+bool lp_task_abandon(lp_task *task)
 {
     if (task->manual) return true;
     lp_cell *cell = lp_task_cell(task);
-    /* Acquire; pairs with lp_cell_complete. */
-    uint32_t state = atomic_load_explicit(&cell->state, memory_order_acquire);
+    uint32_t state = lp_cell_state(cell);
     if (is_through(state)) return true;
     atomic_store(&task->dead, 1); /* what is posted from here on frees it */
     state = atomic_fetch_or(&cell->state, LP_ABANDONED);
@@ -222,18 +219,13 @@ static inline bool abandon(lp_task *task)
     return true;
 }
 
-bool lp_task_abandon(lp_task *task)
-{
-    return abandon(task);
-}
-
 void lp_task_retain(lp_task *task)
 {
     atomic_fetch_add_explicit(&task->references, 1, memory_order_relaxed);
 }
 
 /* A future goes: true if the task is to be freed now. */
-static inline bool end_reference(lp_task *task)
+static bool end_reference(lp_task *task)
 {
     /* Who has the only reference is the only one who could make another. */
     if (atomic_load_explicit(&task->references, memory_order_acquire) == 1) {
@@ -249,7 +241,7 @@ static inline bool end_reference(lp_task *task)
         lp_lock_leave(&host->waiters);
         if (comes) return false; /* lp_host_collect frees it */
     }
-    return abandon(task);
+    return lp_task_abandon(task);
 }
 
 void lp_task_release(lp_task *task)

@@ -95,12 +95,16 @@ static inline bool lp_phase_is_done(uint32_t state)
     return (state & LP_PHASE) >= LP_FINISHED;
 }
 
-/* How far it is; what came before that can be read. */
-static inline lp_phase lp_cell_phase(const lp_cell *cell)
+/* Its state; what was written before that can be read. */
+static inline uint32_t lp_cell_state(const lp_cell *cell)
 {
     /* Acquire; pairs with lp_cell_complete. */
-    return (lp_phase)(atomic_load_explicit(&cell->state, memory_order_acquire) &
-                      LP_PHASE);
+    return atomic_load_explicit(&cell->state, memory_order_acquire);
+}
+
+static inline lp_phase lp_cell_phase(const lp_cell *cell)
+{
+    return (lp_phase)(lp_cell_state(cell) & LP_PHASE);
 }
 
 /* Pending to running, by a worker; false if it is not pending any more. */

@@ -13,10 +13,16 @@ return function(kind)
   local make = kind.make
   if not kind.concurrent then return end
 
-  -- Its only worker is busy until the gate opens.
-  local function keep_busy(ex, gate)
-    ex:submit(helper.gate.hold, gate.path)
-    gate:await(1)
+  -- A test with an executor whose only worker is busy meanwhile.
+  local function it_busy(what, test)
+    it(what, function()
+      local ex <close> = make { max_workers = 1 }
+      local gate <close> = helper.gate.new()
+      ex:submit(helper.gate.hold, gate.path)
+      gate:await(1)
+      test(ex)
+      gate:open()
+    end)
   end
 
   -- The origin that the dump names for a future, the only one that is pending.
@@ -55,10 +61,7 @@ return function(kind)
     check(here(0), ex:submit(work, 2))
   end
 
-  it("says the line of each submit, however many there are", function()
-    local ex <close> = make { max_workers = 1 }
-    local gate <close> = helper.gate.new()
-    keep_busy(ex, gate)
+  it_busy("says the line of each submit, however many there are", function(ex)
     local checked = 0
     local function check(origin, f)
       assert.are.equal(origin, origin_of(ex, f))
@@ -69,13 +72,9 @@ return function(kind)
       other(ex, check)
     end
     assert.are.equal(3 * (16 + 18), checked)
-    gate:open()
   end)
 
-  it("says it of functions whose memory was that of others", function()
-    local ex <close> = make { max_workers = 1 }
-    local gate <close> = helper.gate.new()
-    keep_busy(ex, gate)
+  it_busy("says it of functions whose memory was that of others", function(ex)
     for i = 1, 60 do
       local source = ("\n"):rep(i) .. "local ex, work = ... return (ex:submit(work, 1))"
       local name = "chunk" .. i % 7
@@ -83,13 +82,9 @@ return function(kind)
       assert.are.equal(("%s:%d"):format(name, i + 1), origin_of(ex, f))
       collectgarbage()
     end
-    gate:open()
   end)
 
-  it("says it of submits in coroutines", function()
-    local ex <close> = make { max_workers = 1 }
-    local gate <close> = helper.gate.new()
-    keep_busy(ex, gate)
+  it_busy("says it of submits in coroutines", function(ex)
     for _ = 1, 3 do
       local f = coroutine.wrap(function()
         coroutine.yield(here(0), ex:submit(work, 1))
@@ -100,13 +95,9 @@ return function(kind)
       local second, other_future = f()
       assert.are.equal(second, origin_of(ex, other_future))
     end
-    gate:open()
   end)
 
-  it("says none for a submit by a function in C, nor that of its caller", function()
-    local ex <close> = make { max_workers = 1 }
-    local gate <close> = helper.gate.new()
-    keep_busy(ex, gate)
+  it_busy("says none for a submit by a function in C, nor that of its caller", function(ex)
     local function by_itself()
       return here(0), ex:submit(work, 1)
     end
@@ -118,6 +109,5 @@ return function(kind)
       local wrapped = coroutine.wrap(ex.submit)
       assert.is_nil(origin_of(ex, wrapped(ex, work, 1)))
     end
-    gate:open()
   end)
 end
