@@ -2,6 +2,7 @@
  */
 #include "api/api.h"
 #include "base/clock.h"
+#include "base/prefetch.h"
 #include "base/status.h"
 #include "core/stopping.h"
 
@@ -71,7 +72,7 @@ static int push_outcome(lua_State *L, lp_task *task, const lp_cell *cell,
 
 int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
 {
-    const lp_cell *cell = lp_task_cell(task);
+    const lp_cell *cell = task->cell;
     return push_outcome(L, task, cell, lp_cell_phase(cell), count);
 }
 
@@ -82,7 +83,7 @@ int lpool_future_push(lua_State *L, lpool_future *future, int *count)
     int status = lp_caller_enter_for(L, task ? task->executor : NULL, &caller);
     if (status != LP_OK) return status;
     if (!count) return LP_INVALID;
-    const lp_cell *cell = lp_task_cell(task);
+    const lp_cell *cell = task->cell;
     lp_phase phase = lp_cell_phase(cell);
     if (!lp_phase_is_done(phase)) return LP_INVALID;
     if (!atomic_load_explicit(&task->seen, memory_order_relaxed))
@@ -232,9 +233,8 @@ static __attribute__((noinline)) int await_task(lua_State *L, lp_task *task,
         } else {
             if (!lp_task_listen(task, &expected)) return LP_OK;
             const lp_awaited awaited = {.task = task};
-            status =
-                lp_caller_park_for(caller, &awaited, &lp_task_cell(task)->state,
-                                   expected, deadline);
+            status = lp_caller_park_for(caller, &awaited, &task->cell->state,
+                                        expected, deadline);
         }
         if (lp_phase_is_done(lp_task_state(task)) && status != LP_INTERRUPTED)
             return LP_OK;
@@ -250,6 +250,7 @@ int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
 {
     if (!L || !future) return LP_INVALID;
     lp_task *task = lp_task_inner(future);
+    lp_prefetch_to_write(task->cell); /* the next task with it will, soon */
     if (!lp_phase_is_done(lp_task_state(task)))
         return await_task(L, task, timeout);
     if (lp_host_has_news(lp_executor_host(task->executor))) lpool_dispatch(L);

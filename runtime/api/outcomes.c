@@ -123,7 +123,7 @@ static void push_timeout(lua_State *L, const lp_outcome_source *source)
 static void push_exit(lua_State *L, const lp_outcome_source *source, int code)
 {
     const lp_task *task = source->task;
-    int pid = task ? lp_task_cell(task)->pid : 0;
+    int pid = task ? task->cell->pid : 0;
     push_name(L, source);
     lua_pushfstring(L, " called os.exit(%d)", code);
     if (pid != 0) {

@@ -73,8 +73,8 @@ int lpool_waiter_add(lpool_waiter *waiter, lpool_future *future, size_t tag)
     }
     lp_task_retain(task);
     ended *added = &waiter->ended[waiter->count];
-    int64_t at = atomic_load_explicit(&lp_task_cell(task)->finished_at,
-                                      memory_order_relaxed);
+    int64_t at =
+        atomic_load_explicit(&task->cell->finished_at, memory_order_relaxed);
     *added = (ended){(uint64_t)at, task, tag};
     if (waiter->count > waiter->taken && added[-1].at > added->at)
         waiter->sorted = false;

@@ -186,9 +186,9 @@ static void count_loss_locked(lp_executor *executor, uint32_t cause,
 static bool retry_locked(const burial *work, lp_task *task) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
-    lp_slot *slot = lp_table_at(&executor->control.slots, task->number);
+    lp_slot *slot = task->slot;
     uint32_t used = atomic_load(&work->record->attempts);
-    lp_cell *cell = lp_task_cell(task);
+    lp_cell *cell = task->cell;
     uint32_t state = lp_task_state(task);
     if (work->death->abandoned || executor->mode == LP_MODE_STOP ||
         slot->retries <= used)
@@ -213,7 +213,7 @@ static bool retry_locked(const burial *work, lp_task *task) UNDER_LOCK
 static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
-    lp_cell *cell = lp_task_cell(task);
+    lp_cell *cell = task->cell;
     const lp_reason reason = reason_locked(work, task->serial);
     lp_executor_trace_lost_locked(executor, work->number, work->death,
                                   task->number, &reason);
@@ -241,7 +241,7 @@ static void tell_locked(const burial *work, lp_task *task,
                         uint32_t state) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
-    lp_unpark_all(&lp_task_cell(task)->state);
+    lp_unpark_all(&task->cell->state);
     /* What it did post has been collected, so this is not the second time. */
     bool abandoned = (state & LP_ABANDONED) && !(state & LP_QUEUED);
     if (!task->ending && (abandoned || atomic_load(&task->posted)))

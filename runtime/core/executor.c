@@ -363,7 +363,7 @@ static int64_t priority_of(const lp_task *task)
  */
 static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
                             lp_place adopted, const lp_task_about *about,
-                            lp_parts *made) LP_HOLDS(&executor->lock)
+                            lp_task **made) LP_HOLDS(&executor->lock)
 {
     lp_place place = adopted;
     lp_control *control = &executor->control;
@@ -381,10 +381,11 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
         lp_free(extras);
         return status;
     }
-    made->task->source = about->source;
-    made->task->line = about->line;
-    made->task->extras = extras;
-    lp_slot *slot = made->slot;
+    lp_task *new = *made;
+    new->source = about->source;
+    new->line = about->line;
+    new->extras = extras;
+    lp_slot *slot = new->slot;
     slot->length = parcel->length;
     slot->timeout = about->timeout;
     slot->retries = about->retries;
@@ -393,7 +394,7 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
     } else {
         memcpy(slot->at.bytes, parcel->bytes, parcel->length);
     }
-    if (executor->track) lp_executor_note_task(executor, made->task, about);
+    if (executor->track) lp_executor_note_task(executor, new, about);
     return LP_OK;
 }
 
@@ -401,7 +402,7 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
 void lp_executor_send_locked(lp_executor *executor, lp_task *task)
 {
     lp_record *record = lp_table_at(&executor->control.records, task->sent - 1);
-    lp_cell *cell = lp_task_cell(task);
+    lp_cell *cell = task->cell;
     uint32_t first = atomic_load(&record->inbox);
     do {
         atomic_store(&cell->next, first);
@@ -429,12 +430,11 @@ static bool is_measured(const lp_executor *executor, const lp_task *task)
 }
 
 /* The task is complete: queue it, or send it to one worker. */
-static int accept_locked(lp_executor *executor, const lp_parts *made)
+static int accept_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
-    lp_task *task = made->task;
-    lp_cell *cell = made->cell;
+    lp_cell *cell = task->cell;
     if (is_measured(executor, task)) cell->at.submitted_at = lp_clock_now();
     /* Release: whoever claims the cell sees the slot. */
     atomic_store_explicit(&cell->state, LP_PENDING | LP_QUEUED,
@@ -451,7 +451,7 @@ static int accept_locked(lp_executor *executor, const lp_parts *made)
         }
     }
     executor->accepted++;
-    lp_executor_limit_locked(executor, made->slot->timeout);
+    lp_executor_limit_locked(executor, task->slot->timeout);
     return LP_OK;
 }
 
@@ -460,7 +460,7 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
 {
     lp_control *control = &executor->control;
     lp_handles *handles;
-    lp_parts made = {NULL, NULL, NULL};
+    lp_task *made = NULL;
     if (take_handles(executor, &handles, parcel) != LP_OK) return LP_NOMEM;
 
     lp_lock_enter(&executor->lock);
@@ -475,12 +475,12 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
         lp_handles_drop(handles);
         return status;
     }
-    made.slot->handles = handles;
+    made->slot->handles = handles;
     if (adopted) {
         (void)lp_buffer_take_place(parcel); /* it is the slot's now */
     } else if (parcel->length > LP_SLOT_INLINE) {
         /* Copy without the lock; the task is not to be found yet. */
-        void *bytes = lp_arena_at(control->parcels, made.slot->at.parcel);
+        void *bytes = lp_arena_at(control->parcels, made->slot->at.parcel);
         lp_lock_leave(&executor->lock);
         memcpy(bytes, parcel->bytes, parcel->length);
         lp_lock_enter(&executor->lock);
@@ -491,17 +491,17 @@ int lp_executor_submit(lp_executor *executor, lp_buffer *parcel,
         status = lp_executor_start_needed_locked(executor, true);
         executor->accepted--;
     }
-    if (status == LP_OK) status = accept_locked(executor, &made);
+    if (status == LP_OK) status = accept_locked(executor, made);
     if (status == LP_CORRUPT) status = lp_executor_damaged_locked(executor);
     if (status != LP_OK) return_room_locked(executor);
     lp_lock_leave(&executor->lock);
     if (adopted) lp_executor_release(executor); /* as the buffer's owner */
 
     if (status != LP_OK) {
-        lp_task_release(made.task);
+        lp_task_release(made);
         return status;
     }
-    *task = made.task;
+    *task = made;
     if (executor->kind->run_queued) {
         executor->kind->run_queued(executor->self);
     } else {
@@ -520,7 +520,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
     int status = lp_executor_check_locked(executor);
     for (uint32_t i = 0; i < executor->max_workers && status == LP_OK; i++) {
         lp_handles *handles = NULL;
-        lp_parts made;
+        lp_task *made;
         if (!executor->alive[i]) status = lp_executor_start_locked(executor, i);
         if (status == LP_OK) status = copy_handles(executor, &handles, parcel);
         if (status == LP_OK)
@@ -529,14 +529,14 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
             lp_handles_drop(handles);
             break;
         }
-        made.slot->handles = handles;
+        made->slot->handles = handles;
         if (parcel->length > LP_SLOT_INLINE)
-            memcpy(lp_arena_at(control->parcels, made.slot->at.parcel),
+            memcpy(lp_arena_at(control->parcels, made->slot->at.parcel),
                    parcel->bytes, parcel->length);
-        made.task->sent = (uint16_t)(i + 1);
+        made->sent = (uint16_t)(i + 1);
         lp_executor_count_pending_locked(executor);
-        (void)accept_locked(executor, &made); /* cannot fail */
-        tasks[i] = made.task;
+        (void)accept_locked(executor, made); /* cannot fail */
+        tasks[i] = made;
         *count = i + 1;
     }
     lp_lock_leave(&executor->lock);

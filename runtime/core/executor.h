@@ -24,24 +24,26 @@ typedef struct lp_task_extras {
 /* The host's part of a task, which futures refer to. */
 typedef struct lp_task {
     lp_executor *executor;
+    lp_slot *slot; /* those of its number, as long as the executor lives */
+    lp_cell *cell;
     lp_list mails;               /* guarded by the host's waiters lock */
     _Atomic uint32_t references; /* futures and mails */
     uint32_t number;             /* of its slot and cell */
     uint32_t serial;             /* for people */
     uint32_t line;               /* where it was submitted */
-    const char *source;          /* the same: lives as long as the host */
-    lp_task_extras *extras;      /* owned; NULL if it has none */
-    uint16_t sent;               /* to this worker alone: number + 1 */
-    uint8_t manual;              /* immutable: a future without a worker */
+    union {
+        const char *source;        /* the same: lives as long as the host */
+        struct lp_task *next_free; /* if serial is 0, which is no task's */
+    };
+    lp_task_extras *extras; /* owned; NULL if it has none */
+    uint16_t sent;          /* to this worker alone: number + 1 */
+    uint8_t manual;         /* immutable: a future without a worker */
     uint8_t apart;          /* fills the word of the two above, read together */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* the post that comes frees it */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
     uint8_t ending;         /* in the host's list of ended; host's lock */
 } lp_task;
-
-static_assert(sizeof(void *) > 8 || sizeof(lp_task) <= 64,
-              "a million of them are a cache line each");
 
 static inline const char *lp_task_label(const lp_task *task)
 {
@@ -367,10 +369,6 @@ void lp_task_release_later(lp_task *task, lp_task_pile *pile);
 /* Free its tasks; no lock is held. */
 void lp_task_pile_free(lp_task_pile *pile);
 
-static inline uint32_t lp_task_state(const lp_task *task);
-
-lp_cell *lp_task_cell(const lp_task *task);
-
 /* Cancel if pending: true if it is cancelled now, or was before. */
 bool lp_task_cancel(lp_task *task);
 
@@ -404,7 +402,7 @@ bool lp_task_listen(lp_task *task, uint32_t *expected);
 
 static inline uint32_t lp_task_state(const lp_task *task)
 {
-    return lp_cell_state(lp_task_cell(task));
+    return lp_cell_state(task->cell);
 }
 
 #endif

@@ -57,7 +57,7 @@ struct lp_executor {
     lp_lock lock; /* guards all below */
     lp_mode mode; /* the truth; workers see a copy */
     lp_table tasks;
-    uint32_t free_task; /* number + 1, linked through line */
+    lp_task *free_task; /* linked through next_free */
     uint32_t live_tasks;
     uint32_t serial;       /* of the latest task; */
     uint32_t serial_end;   /* up to here the numbers are ours to give */
@@ -113,15 +113,8 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase) LP_UNCHECKED;
 /* The outcome, the parcel and the number are free again. */
 void lp_task_free(lp_task *task);
 
-/* A task, and what else has its number. */
-typedef struct lp_parts {
-    lp_task *task;
-    lp_slot *slot;
-    lp_cell *cell;
-} lp_parts;
-
-/* A task with one reference, and its parts. 0 or LP_NOMEM. */
-int lp_task_new_locked(lp_executor *executor, lp_parts *made)
+/* A task with one reference. 0 or LP_NOMEM. */
+int lp_task_new_locked(lp_executor *executor, lp_task **task)
     LP_HOLDS(&executor->lock);
 
 /* 0 if it takes work, LP_CLOSED or LP_BROKEN. */

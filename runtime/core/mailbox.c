@@ -68,7 +68,7 @@ int lp_mailbox_expect(lp_mailbox *mailbox, lp_task *task, size_t tag)
     lp_lock_enter(&mailbox->host->waiters);
     uint32_t before = lp_task_state(task);
     if (!lp_phase_is_done(before))
-        before = atomic_fetch_or(&lp_task_cell(task)->state, LP_NOTIFY);
+        before = atomic_fetch_or(&task->cell->state, LP_NOTIFY);
     if (lp_phase_is_done(before)) {
         arrive_locked(mail);
     } else {

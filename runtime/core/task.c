@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/prefetch.h"
 #include "base/status.h"
 #include "core/executor_private.h"
 #include "core/mailbox.h"
@@ -29,11 +30,6 @@ void lp_handles_drop(lp_handles *handles)
     }
 }
 
-static lp_slot *slot_of(const lp_task *task)
-{
-    return lp_table_at(&task->executor->control.slots, task->number);
-}
-
 lp_task *lp_executor_task(lp_executor *executor, uint32_t number)
 {
     if (number >= executor->tasks.count) return NULL;
@@ -46,11 +42,6 @@ lp_task *lp_executor_announced(lp_executor *executor, uint32_t worker)
     uint32_t running = atomic_load(&record->running);
     lp_task *task = running ? lp_executor_task(executor, running - 1) : NULL;
     return task && task->serial != 0 ? task : NULL;
-}
-
-lp_cell *lp_task_cell(const lp_task *task)
-{
-    return lp_table_at(&task->executor->control.cells, task->number);
 }
 
 /*
@@ -71,41 +62,52 @@ static uint32_t next_serial_locked(lp_executor *executor)
     return executor->serial ? executor->serial : next_serial_locked(executor);
 }
 
-/* Have one more number in all tables, which grow together. */
-static int add_number_locked(lp_executor *executor, uint32_t *number)
-    LP_HOLDS(&executor->lock)
+/* One with a new number, in all tables, which grow together. */
+static lp_task *add_task_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
-    uint32_t same = executor->tasks.count;
+    uint32_t number, same = executor->tasks.count;
     /* A leftover of one does no harm. */
     if (control->slots.count == same &&
-        lp_table_add(&control->slots, number) != LP_OK)
-        return LP_NOMEM;
+        lp_table_add(&control->slots, &number) != LP_OK)
+        return NULL;
     if (control->cells.count == same &&
-        lp_table_add(&control->cells, number) != LP_OK)
-        return LP_NOMEM;
+        lp_table_add(&control->cells, &number) != LP_OK)
+        return NULL;
     if (executor->track && control->notes->tasks.count == same &&
-        lp_table_add(&control->notes->tasks, number) != LP_OK)
-        return LP_NOMEM;
-    return lp_table_add(&executor->tasks, number);
+        lp_table_add(&control->notes->tasks, &number) != LP_OK)
+        return NULL;
+    if (lp_table_add(&executor->tasks, &number) != LP_OK) return NULL;
+    lp_task *new = lp_table_at(&executor->tasks, number);
+    new->executor = executor;
+    new->number = number;
+    new->slot = lp_table_at(&control->slots, number);
+    new->cell = lp_table_at(&control->cells, number);
+    return new;
 }
 
-int lp_task_new_locked(lp_executor *executor, lp_parts *made)
+/* NULL: there is none. */
+static lp_task *take_free_locked(lp_executor *executor)
+    LP_HOLDS(&executor->lock)
 {
-    uint32_t number;
-    lp_task *new;
-    if (executor->free_task) {
-        number = executor->free_task - 1;
-        new = lp_table_at(&executor->tasks, number);
-        executor->free_task = new->line;
-    } else {
-        if (add_number_locked(executor, &number) != LP_OK) return LP_NOMEM;
-        new = lp_table_at(&executor->tasks, number);
+    lp_task *task = executor->free_task;
+    if (!task) return NULL;
+    lp_task *next = task->next_free;
+    executor->free_task = next;
+    if (next) { /* workers had its parts last: so that its submit is faster */
+        lp_prefetch_to_write(next->slot);
+        lp_prefetch_to_write(next->cell);
     }
-    new->executor = executor;
+    return task;
+}
+
+int lp_task_new_locked(lp_executor *executor, lp_task **task)
+{
+    lp_task *new = take_free_locked(executor);
+    if (!new) new = add_task_locked(executor);
+    if (!new) return LP_NOMEM;
     lp_list_init(&new->mails);
     atomic_store_explicit(&new->references, 1, memory_order_relaxed);
-    new->number = number;
     new->line = 0;
     new->source = NULL;
     new->extras = NULL;
@@ -116,13 +118,13 @@ int lp_task_new_locked(lp_executor *executor, lp_parts *made)
     atomic_store_explicit(&new->dead, 0, memory_order_relaxed);
     atomic_store_explicit(&new->seen, 0, memory_order_relaxed);
     new->serial = next_serial_locked(executor);
-    lp_slot *slot = slot_of(new);
+    lp_slot *slot = new->slot;
     slot->length = 0;
     slot->handles = NULL;
     slot->timeout = 0;
     slot->retries = 0;
     slot->serial = new->serial;
-    lp_cell *cell = lp_task_cell(new);
+    lp_cell *cell = new->cell;
     cell->length = 0;
     cell->worker = 0;
     cell->arena = 0;
@@ -132,7 +134,7 @@ int lp_task_new_locked(lp_executor *executor, lp_parts *made)
     /* Not pending before it is queued, so that nobody settles it. */
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
     executor->live_tasks++;
-    *made = (lp_parts){new, slot, cell};
+    *task = new;
     return LP_OK;
 }
 
@@ -140,8 +142,8 @@ int lp_task_new_locked(lp_executor *executor, lp_parts *made)
 static lp_handles *free_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock)
 {
-    lp_slot *slot = slot_of(task);
-    lp_cell *cell = lp_task_cell(task);
+    lp_slot *slot = task->slot;
+    lp_cell *cell = task->cell;
     lp_handles *handles = slot->handles;
     slot->handles = NULL;
     if (slot->length > LP_SLOT_INLINE)
@@ -155,8 +157,8 @@ static lp_handles *free_locked(lp_executor *executor, lp_task *task)
     lp_free(task->extras);
     task->extras = NULL;
     task->serial = 0;
-    task->line = executor->free_task;
-    executor->free_task = task->number + 1;
+    task->next_free = executor->free_task;
+    executor->free_task = task;
     executor->live_tasks--;
     return handles;
 }
@@ -209,7 +211,7 @@ static bool is_through(uint32_t state)
 bool lp_task_abandon(lp_task *task)
 {
     if (task->manual) return true;
-    lp_cell *cell = lp_task_cell(task);
+    lp_cell *cell = task->cell;
     uint32_t state = lp_cell_state(cell);
     if (is_through(state)) return true;
     atomic_store(&task->dead, 1); /* what is posted from here on frees it */
@@ -252,9 +254,9 @@ void lp_task_release(lp_task *task)
 /* It has more than its three parts. */
 static bool holds_more(const lp_task *task)
 {
-    const lp_slot *slot = slot_of(task);
+    const lp_slot *slot = task->slot;
     return slot->handles || slot->length > LP_SLOT_INLINE ||
-           lp_task_cell(task)->length > LP_CELL_INLINE;
+           task->cell->length > LP_CELL_INLINE;
 }
 
 void lp_task_release_later(lp_task *task, lp_task_pile *pile)
@@ -270,15 +272,14 @@ void lp_task_release_later(lp_task *task, lp_task_pile *pile)
 bool lp_task_ended_badly(const lp_task *task)
 {
     uint32_t phase = lp_task_state(task) & LP_PHASE;
-    return phase == LP_RAISED ||
-           (phase == LP_LOST && lp_task_cell(task)->length > 0);
+    return phase == LP_RAISED || (phase == LP_LOST && task->cell->length > 0);
 }
 
 /* Somebody other than a worker ended the task: tell those who wait. */
 static void tell_settled(lp_task *task, uint32_t before)
 {
     lp_host *host = task->executor->host;
-    if (before & LP_WAITED) lp_unpark_all(&lp_task_cell(task)->state);
+    if (before & LP_WAITED) lp_unpark_all(&task->cell->state);
     if (!(before & LP_NOTIFY)) return;
     lp_lock_enter(&host->waiters);
     /* First: whoever finds posted cleared sees to the end of the task. */
@@ -294,7 +295,7 @@ static void tell_settled(lp_task *task, uint32_t before)
 
 bool lp_task_cancel(lp_task *task)
 {
-    lp_cell *cell = lp_task_cell(task);
+    lp_cell *cell = task->cell;
     uint32_t before;
     if (!lp_cell_settle(cell, LP_CANCELLED, &before))
         return (before & LP_PHASE) == LP_CANCELLED;
@@ -313,7 +314,7 @@ bool lp_task_cancel(lp_task *task)
 void lp_task_settle_locked(lp_task *task, lp_phase phase)
 {
     uint32_t before;
-    lp_cell *cell = lp_task_cell(task);
+    lp_cell *cell = task->cell;
     if (!lp_cell_settle(cell, phase, &before)) return;
     lp_cell_note_end(cell, lp_clock_now());
     lp_executor_settle_locked(task->executor, phase, 1);
@@ -325,7 +326,7 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase)
 
 const uint8_t *lp_task_outcome(const lp_task *task, size_t *length)
 {
-    return lp_cell_outcome(task->executor, lp_task_cell(task), length);
+    return lp_cell_outcome(task->executor, task->cell, length);
 }
 
 const uint8_t *lp_cell_outcome(lp_executor *executor, const lp_cell *cell,
@@ -342,12 +343,12 @@ const uint8_t *lp_cell_outcome(lp_executor *executor, const lp_cell *cell,
 
 int64_t lp_task_timeout(const lp_task *task)
 {
-    return slot_of(task)->timeout;
+    return task->slot->timeout;
 }
 
 bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid)
 {
-    const lp_cell *cell = lp_task_cell(task);
+    const lp_cell *cell = task->cell;
     lp_control *control = &task->executor->control;
     uint32_t phase = lp_task_state(task) & LP_PHASE;
     if (task->manual || phase == LP_PENDING || phase == LP_CANCELLED)
@@ -372,7 +373,7 @@ bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid)
 
 bool lp_task_listen(lp_task *task, uint32_t *expected)
 {
-    _Atomic uint32_t *word = &lp_task_cell(task)->state;
+    _Atomic uint32_t *word = &task->cell->state;
     *expected = atomic_load(word);
     if (lp_phase_is_done(*expected)) return false;
     *expected = atomic_fetch_or(word, LP_WAITED) | LP_WAITED;
@@ -383,26 +384,26 @@ bool lp_task_listen(lp_task *task, uint32_t *expected)
 
 int lp_executor_make_manual(lp_executor *executor, lp_task **task)
 {
-    lp_parts made;
+    lp_task *made;
     lp_lock_enter(&executor->lock);
     int status = lp_task_new_locked(executor, &made);
     lp_lock_leave(&executor->lock);
     if (status != LP_OK) return status;
-    *task = made.task;
-    made.task->manual = 1;
-    atomic_store(&made.cell->state, LP_PENDING);
+    *task = made;
+    made->manual = 1;
+    atomic_store(&made->cell->state, LP_PENDING);
     return LP_OK;
 }
 
 int lp_task_set_running(lp_task *task)
 {
     uint32_t state;
-    return lp_cell_claim(lp_task_cell(task), &state) ? LP_OK : LP_INVALID;
+    return lp_cell_claim(task->cell, &state) ? LP_OK : LP_INVALID;
 }
 
 int lp_task_settle(lp_task *task, lp_phase phase)
 {
-    lp_cell *cell = lp_task_cell(task);
+    lp_cell *cell = task->cell;
     uint32_t state = lp_task_state(task);
     if (lp_phase_is_done(state)) return LP_INVALID;
     /* The owner thread alone completes a manual future, so this is no race. */

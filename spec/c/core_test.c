@@ -245,7 +245,7 @@ static void await(lp_task *task)
 {
     uint32_t expected;
     while (lp_task_listen(task, &expected))
-        (void)lp_park(&lp_task_cell(task)->state, expected, LP_NEVER);
+        (void)lp_park(&task->cell->state, expected, LP_NEVER);
 }
 
 static uint64_t outcome_of(lp_task *task)
