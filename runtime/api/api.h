@@ -54,13 +54,14 @@ static inline void lp_pool_log(const lpool *pool, const char *line)
     pool->config.log(pool->config.context, line);
 }
 
-/* The origins of the last submits, as files and lines: see origin.c. */
+/* The origins of the last submits: see origin.c. */
 typedef struct lp_origins {
-    const char *source; /* the latest; NULL: none */
+    const char *latest; /* NULL: none */
+    uint32_t line;      /* at the end of the latest */
     struct {
         const void *instruction; /* NULL: none */
-        uint32_t line;
-    } lines[8]; /* of the function that the slabs watch */
+        const char *origin;
+    } known[8]; /* of the function that the slabs watch */
 } lp_origins;
 
 /* What lpool knows of one Lua state; a userdata in its registry. */
@@ -152,11 +153,10 @@ int lp_caller_park(lp_caller *caller, _Atomic uint32_t *word, uint32_t expected,
 void lp_caller_interrupted(lua_State *L, lp_caller *caller);
 
 /*
- * The file, which lives as long as the host (NULL: unknown), and the line of
- * the function at level, as lua_getstack counts. [-0, +0, e]
+ * Where the function at level is, as lua_getstack counts: "file:line", which
+ * lives as long as the host. NULL: unknown. [-0, +0, e]
  */
-void lp_caller_origin(lua_State *L, lp_caller *caller, int level,
-                      const char **source, uint32_t *line);
+const char *lp_caller_origin(lua_State *L, lp_caller *caller, int level);
 
 /*
  * Encode what is sent to an executor, as lp_encode. What the script has
@@ -203,9 +203,8 @@ typedef struct lp_outcome_source {
     /* For errors that say why there is no result: */
     uint64_t number;    /* of the item in its map, from 1; or of the task */
     const char *label;  /* of the task or of the map; NULL: none */
-    const char *source; /* where it was submitted; NULL: unknown */
-    uint32_t line;
-    int64_t timeout; /* nanoseconds */
+    const char *origin; /* "file:line" of its submit; NULL: unknown */
+    int64_t timeout;    /* nanoseconds */
 } lp_outcome_source;
 int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
                     lp_phase phase, const uint8_t *bytes, size_t length,

@@ -356,9 +356,9 @@ static int report_body(lua_State *L)
     lp_caller_push_outcome(L, task, &count);
     const char *error = luaL_tolstring(L, 1, NULL);
     const char *label = lp_task_label(task);
-    const char *name = label
-                           ? lua_pushfstring(L, "task '%s'", label)
-                           : lua_pushfstring(L, "task #%d", (int)task->serial);
+    const char *name =
+        label ? lua_pushfstring(L, "task '%s'", label)
+              : lua_pushfstring(L, "task #%d", (int)lp_task_serial(task));
     if ((lp_task_state(task) & LP_PHASE) == LP_LOST && strstr(error, name)) {
         /* The error is lpool's own, and says what task that is, and whose. */
         lua_pushfstring(L, "nobody looked at a failure: %s", error);
@@ -367,9 +367,8 @@ static int report_body(lua_State *L)
     }
     lua_pushliteral(L, ", ");
     lua_concat(L, 2);
-    if (task->source) {
-        lua_pushfstring(L, "submitted at %s:%d, ", task->source,
-                        (int)task->line);
+    if (task->origin) {
+        lua_pushfstring(L, "submitted at %s, ", task->origin);
     } else {
         lua_pushliteral(L, "");
     }

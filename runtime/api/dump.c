@@ -139,8 +139,7 @@ static void add_items(text *out, const lp_worker_view *worker)
 static void add_origin(text *out, const lp_task_view *task)
 {
     if (task->label[0]) add(out, " '%s'", task->label);
-    if (task->source)
-        add(out, ", submitted at %s:%u", task->source, (unsigned)task->line);
+    if (task->origin) add(out, ", submitted at %s", task->origin);
 }
 
 static void add_task(text *out, const lp_task_view *task)

@@ -585,7 +585,7 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);
     lp_caller_collect(L, caller);
-    lp_caller_origin(L, caller, 1, &about.source, &about.line);
+    about.origin = lp_caller_origin(L, caller, 1);
     lp_task *task = NULL;
     *future = NULL;
     if (lp_executor_max_queue(inner) > 0) {
@@ -610,7 +610,7 @@ int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
         return refuse(L, nargs);
     int first = lua_gettop(L) - nargs;
     lp_task_about about = about_tasks(inner, options);
-    lp_caller_origin(L, caller, 1, &about.source, &about.line);
+    about.origin = lp_caller_origin(L, caller, 1);
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
     status = lp_caller_encode(L, caller, inner, first, nargs + 1, LP_ROLE_CALL,
                               buffer, NULL);

@@ -170,7 +170,7 @@ bool lpool_future_cancel(lpool_future *future)
 uint64_t lpool_future_number(const lpool_future *future)
 {
     if (!future) return 0;
-    return lp_task_inner(future)->serial;
+    return lp_task_serial(lp_task_inner(future));
 }
 
 const char *lpool_future_label(const lpool_future *future)

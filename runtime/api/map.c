@@ -274,8 +274,7 @@ static lp_outcome_source source_of(const lpool_map *map, uint64_t number)
         .executor = map->executor,
         .number = number,
         .label = map->label,
-        .source = map->source,
-        .line = map->line,
+        .origin = map->origin,
         .timeout = map->timeout,
     };
 }

@@ -50,8 +50,8 @@ int lpool_map_open(lua_State *L, lpool_executor *executor,
         status = map ? LP_OK : LP_NOMEM;
     }
     if (status == LP_OK) {
-        lp_caller_origin(L, caller, config->level > 0 ? (int)config->level : 1,
-                         &map->source, &map->line);
+        int level = config->level > 0 ? (int)config->level : 1;
+        map->origin = lp_caller_origin(L, caller, level);
         lp_buffer_init(&map->items, map->allocator);
         map->executor = lp_executor_inner(executor);
         lp_executor_retain(map->executor);
@@ -125,10 +125,8 @@ static int submit_group(lpool_map *map, uint32_t count, lp_form form,
 {
     uint32_t number;
     if (make_group_room(map) != LP_OK) return LP_NOMEM;
-    const lp_group_about about = {.source = map->source,
-                                  .line = map->line,
-                                  .label = map->label,
-                                  .base = map->submitted};
+    const lp_group_about about = {
+        .origin = map->origin, .label = map->label, .base = map->submitted};
     int status = lp_executor_new_group(map->executor, &about, &number);
     if (status != LP_OK) return status;
     lp_load *load = lp_executor_load(map->executor, number);

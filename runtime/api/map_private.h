@@ -40,9 +40,8 @@ struct lpool_map {
     int64_t timeout; /* of each item; 0: none */
     uint32_t retries;
     int64_t priority;
-    const char *source; /* where it was begun; lives as the host does */
-    uint32_t line;
-    char *label; /* owned; NULL if it has none */
+    const char *origin; /* where it was begun; lives as the host does */
+    char *label;        /* owned; NULL if it has none */
     bool ordered;
     bool assigns;
     lp_buffer head; /* the function */

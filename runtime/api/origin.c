@@ -1,86 +1,93 @@
 /*
- * origin.c - the file and line that a task is submitted at.
+ * origin.c - where a task is submitted, as "file:line".
  *
- * Most submits come from where one came from before. A caller keeps the lines
- * of the function that submitted last. In a state whose frames can be read,
- * and whose memory is its own, it knows them by the instruction that the
- * function is at: as long as the function lives, which the slabs tell.
+ * Most submits come from where one came from before. In a state whose frames
+ * can be read, and whose memory is its own, a caller knows the origins of the
+ * function that submitted last by the instruction that the function is at: as
+ * long as the function lives, which the slabs tell. In other states it knows
+ * the latest by what lua_getinfo says.
  */
 #include "api/api.h"
 #include "base/status.h"
 #include "vm/frame.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* Where the line of an instruction is kept; another's may be there. */
+/* Where the origin of an instruction is kept; another's may be there. */
 static size_t index_of(const lp_origins *origins, const void *instruction)
 {
-    size_t size = sizeof(origins->lines) / sizeof(origins->lines[0]);
+    size_t size = sizeof(origins->known) / sizeof(origins->known[0]);
     return (size_t)(uintptr_t)instruction / 4 % size;
 }
 
-/* Keep a line of a function, whose file is the latest source. */
-static void keep_line(lp_caller *caller, const lua_Debug *frame)
+/* Remember the origin by the instruction. */
+static void remember(lp_caller *caller, const lua_Debug *frame,
+                     const char *origin)
 {
     lp_origins *origins = &caller->origins;
-    if (!caller->slabs || !origins->source || !lp_frame_can_read()) return;
+    if (!caller->slabs || !lp_frame_can_read()) return;
     const lp_frame at = lp_frame_read(frame);
     if (lp_slabs_watched(caller->slabs) != at.function) {
-        memset(origins->lines, 0, sizeof(origins->lines));
+        memset(origins->known, 0, sizeof(origins->known));
         lp_slabs_watch(caller->slabs, at.function);
     }
     size_t index = index_of(origins, at.instruction);
-    origins->lines[index].instruction = at.instruction;
-    origins->lines[index].line = (uint32_t)frame->currentline;
+    origins->known[index].instruction = at.instruction;
+    origins->known[index].origin = origin;
 }
 
-static bool find_line(const lp_caller *caller, const lua_Debug *frame,
-                      uint32_t *line)
+/* The origin by the instruction; NULL if it is not remembered. */
+static const char *recall(const lp_caller *caller, const lua_Debug *frame)
 {
     const lp_origins *origins = &caller->origins;
     const void *function =
         caller->slabs ? lp_slabs_watched(caller->slabs) : NULL;
-    if (!function) return false; /* nor may frames be read */
+    if (!function) return NULL; /* nor may frames be read */
     const lp_frame at = lp_frame_read(frame);
     size_t index = index_of(origins, at.instruction);
     if (at.function != function ||
-        origins->lines[index].instruction != at.instruction)
-        return false;
-    *line = origins->lines[index].line;
-    return true;
+        origins->known[index].instruction != at.instruction)
+        return NULL;
+    return origins->known[index].origin;
 }
 
-/* Have the latest source be this one; NULL: no memory. */
-static const char *keep_source(lp_caller *caller, const char *name)
+static bool is_latest(const lp_origins *origins, const lua_Debug *frame)
+{
+    if (!origins->latest || origins->line != (uint32_t)frame->currentline)
+        return false;
+    size_t length = strlen(frame->short_src);
+    return strncmp(origins->latest, frame->short_src, length) == 0 &&
+           strrchr(origins->latest, ':') == origins->latest + length;
+}
+
+/* Have the latest be this one; NULL: no memory. */
+static const char *keep(lp_caller *caller, const lua_Debug *frame)
 {
     lp_origins *origins = &caller->origins;
     lp_library *library = caller->pool->host.library;
+    char text[LUA_IDSIZE + 16];
     uint32_t number;
     size_t length;
-    if (origins->source && strcmp(name, origins->source) == 0)
-        return origins->source;
-    if (caller->slabs) lp_slabs_watch(caller->slabs, NULL);
-    origins->source = NULL;
-    if (lp_library_keep(library, name, strlen(name) + 1, &number) == LP_OK)
-        origins->source =
+    if (is_latest(origins, frame)) return origins->latest;
+    snprintf(text, sizeof(text), "%s:%d", frame->short_src, frame->currentline);
+    origins->latest = NULL;
+    if (lp_library_keep(library, text, strlen(text) + 1, &number) == LP_OK)
+        origins->latest =
             (const char *)lp_library_find(library, number, &length);
-    return origins->source;
+    origins->line = (uint32_t)frame->currentline;
+    return origins->latest;
 }
 
-void lp_caller_origin(lua_State *L, lp_caller *caller, int level,
-                      const char **source, uint32_t *line)
+const char *lp_caller_origin(lua_State *L, lp_caller *caller, int level)
 {
     lua_Debug frame;
-    *source = NULL;
-    *line = 0;
-    if (!lua_getstack(L, level, &frame)) return;
-    if (find_line(caller, &frame, line)) {
-        *source = caller->origins.source;
-        return;
-    }
-    if (!lua_getinfo(L, "Sl", &frame)) return;
-    if (frame.currentline <= 0) return; /* called by a C function, as pcall */
-    *source = keep_source(caller, frame.short_src);
-    *line = (uint32_t)frame.currentline;
-    keep_line(caller, &frame);
+    if (!lua_getstack(L, level, &frame)) return NULL;
+    const char *origin = recall(caller, &frame);
+    if (origin) return origin;
+    if (!lua_getinfo(L, "Sl", &frame)) return NULL;
+    if (frame.currentline <= 0) return NULL; /* called by C, as by pcall */
+    origin = keep(caller, &frame);
+    if (origin) remember(caller, &frame, origin);
+    return origin;
 }

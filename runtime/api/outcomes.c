@@ -35,10 +35,9 @@ void lp_outcome_push_broken(lua_State *L, lp_executor *executor)
 static void name_task(lp_outcome_source *source)
 {
     const lp_task *task = source->task;
-    source->number = task->serial;
+    source->number = lp_task_serial(task);
     source->label = lp_task_label(task);
-    source->source = task->source;
-    source->line = task->line;
+    source->origin = task->origin;
     source->timeout = lp_task_timeout(task);
 }
 
@@ -55,9 +54,8 @@ static void push_name(lua_State *L, const lp_outcome_source *source)
     } else {
         lua_pushfstring(L, "item %I of a map", number);
     }
-    if (source->source) {
-        lua_pushfstring(L, " (submitted at %s:%d)", source->source,
-                        (int)source->line);
+    if (source->origin) {
+        lua_pushfstring(L, " (submitted at %s)", source->origin);
         lua_concat(L, 2);
     }
 }

@@ -62,7 +62,7 @@ int lp_caller_park_for(lp_caller *caller, const lp_awaited *what,
     /* A worker waits: others may do what is queued meanwhile. */
     lp_blocked blocked = {
         .worker = caller->identity->number,
-        .waits_for = what && what->task ? what->task->serial : 0,
+        .waits_for = what && what->task ? lp_task_serial(what->task) : 0,
     };
     if (what && (deadline == LP_NEVER || what->goes_on)) {
         blocked.task = what->task && !what->task->manual ? what->task : NULL;

@@ -97,7 +97,7 @@ static bool runs(const lp_record *record, const lp_task *task)
     int64_t limit = lp_clock_now() + STILL_NANOSECONDS;
     while (atomic_load(&record->running) == task->number + 1) {
         uint64_t job = atomic_load(&record->job.job) & ~LP_JOB_STOPPED;
-        if (job == task->serial || !is_running(lp_task_state(task)) ||
+        if (job == lp_task_serial(task) || !is_running(lp_task_state(task)) ||
             lp_clock_now() >= limit)
             return true;
         (void)sched_yield();
@@ -214,7 +214,7 @@ static void lose_task_locked(const burial *work, lp_task *task) UNDER_LOCK
 {
     lp_executor *executor = work->executor;
     lp_cell *cell = task->cell;
-    const lp_reason reason = reason_locked(work, task->serial);
+    const lp_reason reason = reason_locked(work, lp_task_serial(task));
     lp_executor_trace_lost_locked(executor, work->number, work->death,
                                   task->number, &reason);
     if (atomic_load(&work->record->claims) !=
@@ -312,7 +312,7 @@ static void settle_inbox_locked(const burial *work) UNDER_LOCK
     if (executor->sent == 0) return;
     for (uint32_t i = 0; i < executor->tasks.count; i++) {
         lp_task *task = lp_executor_task(executor, i);
-        if (task->serial == 0 || task->sent != work->number + 1) continue;
+        if (!task->live || task->sent != work->number + 1) continue;
         uint32_t state = lp_task_state(task);
         if (is_pending(state) && executor->mode == LP_MODE_STOP) {
             give_back_locked(executor, i);
@@ -360,8 +360,8 @@ static void search_tasks_locked(const burial *work) UNDER_LOCK
     for (uint32_t i = 0; i < count; i++) {
         lp_task *task = lp_executor_task(executor, i);
         uint32_t state = lp_task_state(task);
-        if (task->serial == 0 || task->sent || task->manual ||
-            !is_pending(state) || !(state & LP_QUEUED))
+        if (!task->live || task->sent || task->manual || !is_pending(state) ||
+            !(state & LP_QUEUED))
             continue;
         /* Without memory for the marks the search is slow, and right. */
         bool elsewhere = known ? known[i] != 0 : is_elsewhere(work, i);

@@ -382,8 +382,7 @@ static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
         return status;
     }
     lp_task *new = *made;
-    new->source = about->source;
-    new->line = about->line;
+    new->origin = about->origin;
     new->extras = extras;
     lp_slot *slot = new->slot;
     slot->length = parcel->length;
@@ -426,7 +425,7 @@ int lp_executor_requeue_locked(lp_executor *executor, lp_task *task)
 static bool is_measured(const lp_executor *executor, const lp_task *task)
 {
     return executor->accepted < MEASURED_TASKS ||
-           task->serial * 2654435761u < UINT32_MAX / 16;
+           task->slot->serial * 2654435761u < UINT32_MAX / 16;
 }
 
 /* The task is complete: queue it, or send it to one worker. */

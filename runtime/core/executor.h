@@ -29,21 +29,28 @@ typedef struct lp_task {
     lp_list mails;               /* guarded by the host's waiters lock */
     _Atomic uint32_t references; /* futures and mails */
     uint32_t number;             /* of its slot and cell */
-    uint32_t serial;             /* for people */
-    uint32_t line;               /* where it was submitted */
     union {
-        const char *source;        /* the same: lives as long as the host */
-        struct lp_task *next_free; /* if serial is 0, which is no task's */
+        const char *origin;        /* as lp_task_about says */
+        struct lp_task *next_free; /* if it is not live */
     };
     lp_task_extras *extras; /* owned; NULL if it has none */
     uint16_t sent;          /* to this worker alone: number + 1 */
     uint8_t manual;         /* immutable: a future without a worker */
-    uint8_t apart;          /* fills the word of the two above, read together */
+    uint8_t live;           /* 0: no task has this number now */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* the post that comes frees it */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
     uint8_t ending;         /* in the host's list of ended; host's lock */
 } lp_task;
+
+static_assert(sizeof(void *) > 8 || sizeof(lp_task) <= 72,
+              "a million of them are not to grow by accident");
+
+/* Its number for people. */
+static inline uint32_t lp_task_serial(const lp_task *task)
+{
+    return task->slot->serial;
+}
 
 static inline const char *lp_task_label(const lp_task *task)
 {
@@ -139,13 +146,13 @@ const lp_memory *lp_executor_memory(lp_executor *executor);
 
 /* What people want to know of a task. */
 typedef struct lp_task_about {
-    const char *source; /* where it was submitted; lives as the host does */
-    uint32_t line;
-    const char *label; /* copied; NULL if it has none */
-    int64_t timeout;   /* nanoseconds from its start; 0: none */
-    uint32_t retries;  /* after errors and deaths */
-    int64_t priority;  /* higher ones first */
-    bool exceeds;      /* the limit of pending tasks does not hold for it */
+    const char *origin; /* "file:line" of its submit, which lives as long as
+                           the host; NULL: unknown */
+    const char *label;  /* copied; NULL if it has none */
+    int64_t timeout;    /* nanoseconds from its start; 0: none */
+    uint32_t retries;   /* after errors and deaths */
+    int64_t priority;   /* higher ones first */
+    bool exceeds;       /* the limit of pending tasks does not hold for it */
 } lp_task_about;
 
 uint32_t lp_executor_max_workers(const lp_executor *executor);
@@ -224,10 +231,9 @@ int lp_executor_check(lp_executor *executor);
 
 /* What people want to know of a group. */
 typedef struct lp_group_about {
-    const char *source; /* where its map was begun; lives as the host does */
-    uint32_t line;
-    const char *label; /* of the map; copied; NULL if it has none */
-    uint64_t base;     /* how many items of the map come before its first */
+    const char *origin; /* of its map; lives as long as the host */
+    const char *label;  /* of the map; copied; NULL if it has none */
+    uint64_t base;      /* how many items of the map come before its first */
 } lp_group_about;
 
 /* What a group holds in the host's arena; copied. */

@@ -42,12 +42,10 @@ static void copy(char *to, size_t size, const char *from)
     snprintf(to, size, "%s", from ? from : "");
 }
 
-static void write_note(lp_note *note, const char *source, uint32_t line,
-                       const char *label)
+static void write_note(lp_note *note, const char *origin, const char *label)
 {
     note->submitted_at = lp_clock_now();
-    note->line = line;
-    copy(note->source, sizeof(note->source), source);
+    copy(note->origin, sizeof(note->origin), origin);
     copy(note->label, sizeof(note->label), label);
 }
 
@@ -65,8 +63,8 @@ void lp_executor_note_task(lp_executor *executor, const lp_task *task,
                            const lp_task_about *about)
 {
     lp_note *note = task_note(executor, task->number);
-    note->number = task->serial;
-    write_note(note, about->source, about->line, about->label);
+    note->number = lp_task_serial(task);
+    write_note(note, about->origin, about->label);
 }
 
 void lp_executor_note_group(lp_executor *executor, uint32_t number,
@@ -74,7 +72,7 @@ void lp_executor_note_group(lp_executor *executor, uint32_t number,
 {
     lp_note *note = group_note(executor, number);
     note->number = about->base;
-    write_note(note, about->source, about->line, about->label);
+    write_note(note, about->origin, about->label);
 }
 
 /* ---- what never began ---- */

@@ -101,7 +101,7 @@ void lp_host_clear(lp_host *host)
 /* A cell that was posted: whoever waits for the task hears of it. */
 static void notice(lp_host *host, lp_task *task)
 {
-    if (task->serial == 0) return; /* there is no such task */
+    if (!task->live) return; /* there is no such task */
     lp_lock_enter(&host->waiters);
     /*
      * A post proves nothing, for workers may be out of their mind: only dead

@@ -100,9 +100,8 @@ static void view_label(const char *label, lp_task_view *view)
 
 static void view_task(const lp_task *task, lp_task_view *view)
 {
-    view->serial = task->serial;
-    view->source = task->source;
-    view->line = task->line;
+    view->serial = lp_task_serial(task);
+    view->origin = task->origin;
     view_label(lp_task_label(task), view);
 }
 
@@ -116,8 +115,7 @@ static void view_items_locked(lp_executor *executor, const lp_record *record,
     const lp_account *account =
         group > 0 ? lp_executor_account_of(executor, group - 1) : NULL;
     if (view->doing != LP_DOES_ITEMS || !account) return;
-    view->task.source = account->about.source;
-    view->task.line = account->about.line;
+    view->task.origin = account->about.origin;
     view_label(account->about.label, &view->task);
     view->first_item = account->about.base + first + 1;
     view->items = end > first ? end - first : 0;
@@ -264,7 +262,7 @@ static uint32_t insert_view(lp_task_view *views, uint32_t count, uint32_t room,
                             const lp_task *task)
 {
     uint32_t at = count;
-    while (at > 0 && views[at - 1].serial > task->serial)
+    while (at > 0 && views[at - 1].serial > lp_task_serial(task))
         at--;
     if (at == room) return count;
     if (count < room) count++;
@@ -281,7 +279,7 @@ uint32_t lp_executor_view_pending(lp_executor *executor, lp_task_view *views,
     lp_lock_enter(&executor->lock);
     for (uint32_t i = 0; i < executor->tasks.count; i++) {
         const lp_task *task = lp_executor_task(executor, i);
-        if (task->serial == 0 || task->manual ||
+        if (!task->live || task->manual ||
             (lp_task_state(task) & LP_PHASE) != LP_PENDING)
             continue;
         count = insert_view(views, count, room, task);

@@ -33,8 +33,7 @@ typedef enum lp_doing {
 /* A task, as people know it. */
 typedef struct lp_task_view {
     uint32_t serial;
-    const char *source; /* where it was submitted; NULL: unknown */
-    uint32_t line;
+    const char *origin;        /* "file:line" of its submit; NULL: unknown */
     char label[LP_VIEW_LABEL]; /* "" if it has none; perhaps cut */
 } lp_task_view;
 

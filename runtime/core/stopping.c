@@ -75,7 +75,7 @@ static bool has_ended(lp_executor *executor, uint32_t number,
     if (stopping->job >= LP_JOB_ITEMS) return true;
     /* It may not have begun yet. */
     const lp_task *task = lp_executor_announced(executor, number);
-    return !task || task->serial != stopping->job ||
+    return !task || lp_task_serial(task) != stopping->job ||
            (lp_task_state(task) & LP_PHASE) != LP_RUNNING;
 }
 
@@ -192,7 +192,8 @@ bool lp_task_interrupt(lp_task *task)
     /* Its record says so before it runs. */
     if ((lp_task_state(task) & LP_PHASE) == LP_RUNNING &&
         lp_task_worker(task, &worker, &pid) && executor->kind->stop) {
-        request_locked(executor, worker, task->serial, LP_CAUSE_INTERRUPT);
+        request_locked(executor, worker, lp_task_serial(task),
+                       LP_CAUSE_INTERRUPT);
         stops = true;
     }
     lp_lock_leave(&executor->lock);
@@ -208,7 +209,7 @@ void lp_executor_interrupt(lp_executor *executor)
         lp_record *record = record_of(executor, i);
         uint64_t job = atomic_load(&record->job.job) & ~LP_JOB_STOPPED;
         const lp_task *task = lp_executor_announced(executor, i);
-        if (task) job = task->serial;
+        if (task) job = lp_task_serial(task);
         if (job != 0 && i < executor->most && executor->alive[i])
             request_locked(executor, i, job, LP_CAUSE_INTERRUPT);
     }

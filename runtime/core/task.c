@@ -41,7 +41,7 @@ lp_task *lp_executor_announced(lp_executor *executor, uint32_t worker)
     lp_record *record = lp_table_at(&executor->control.records, worker);
     uint32_t running = atomic_load(&record->running);
     lp_task *task = running ? lp_executor_task(executor, running - 1) : NULL;
-    return task && task->serial != 0 ? task : NULL;
+    return task && task->live ? task : NULL;
 }
 
 /*
@@ -108,8 +108,7 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     if (!new) return LP_NOMEM;
     lp_list_init(&new->mails);
     atomic_store_explicit(&new->references, 1, memory_order_relaxed);
-    new->line = 0;
-    new->source = NULL;
+    new->origin = NULL;
     new->extras = NULL;
     new->sent = 0;
     new->ending = 0;
@@ -117,13 +116,13 @@ int lp_task_new_locked(lp_executor *executor, lp_task **task)
     atomic_store_explicit(&new->posted, 0, memory_order_relaxed);
     atomic_store_explicit(&new->dead, 0, memory_order_relaxed);
     atomic_store_explicit(&new->seen, 0, memory_order_relaxed);
-    new->serial = next_serial_locked(executor);
+    new->live = 1;
     lp_slot *slot = new->slot;
     slot->length = 0;
     slot->handles = NULL;
     slot->timeout = 0;
     slot->retries = 0;
-    slot->serial = new->serial;
+    slot->serial = next_serial_locked(executor);
     lp_cell *cell = new->cell;
     cell->length = 0;
     cell->worker = 0;
@@ -156,7 +155,7 @@ static lp_handles *free_locked(lp_executor *executor, lp_task *task)
     atomic_store_explicit(&cell->state, LP_CANCELLED, memory_order_relaxed);
     lp_free(task->extras);
     task->extras = NULL;
-    task->serial = 0;
+    task->live = 0;
     task->next_free = executor->free_task;
     executor->free_task = task;
     executor->live_tasks--;

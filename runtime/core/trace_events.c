@@ -7,9 +7,9 @@
 #include <assert.h>
 
 /* All texts of an event as long as they can be, and what stands around. */
-#define EVENT_SIZE 3072u
+#define EVENT_SIZE 3200u
 static_assert(LP_JSON_GROWTH *
-                          (LP_NOTE_SOURCE + LP_NOTE_LABEL + 2 * LP_TRACE_NAME) +
+                          (LP_NOTE_ORIGIN + LP_NOTE_LABEL + 2 * LP_TRACE_NAME) +
                       400 <
                   EVENT_SIZE,
               "an event fits");
@@ -88,11 +88,9 @@ static char *put_run(char *at, const lp_run *run, const lp_track_about *about)
 /* What is known since the submit, and how the run ended: the last arguments. */
 static char *put_rest(char *at, const lp_note *note, const lp_run *run)
 {
-    if (note->source[0]) {
+    if (note->origin[0]) {
         at = lp_json_raw(at, ",\"submitted_at\":\"");
-        at = lp_json_text(at, note->source);
-        at = lp_json_raw(at, ":");
-        at = lp_json_number(at, note->line);
+        at = lp_json_text(at, note->origin);
         at = lp_json_raw(at, "\"");
     }
     at = put_time(at, "waited_us", run->began - note->submitted_at);

@@ -13,7 +13,7 @@
 #include "core/trace.h"
 
 /* Longer labels are cut. */
-#define LP_NOTE_SOURCE 64u
+#define LP_NOTE_ORIGIN 72u
 #define LP_NOTE_LABEL  120u
 
 /*
@@ -23,8 +23,7 @@
 typedef struct lp_note {
     int64_t submitted_at; /* the clock */
     uint64_t number; /* of the task; or items of the map before the group's */
-    uint32_t line;
-    char source[LP_NOTE_SOURCE]; /* "": unknown */
+    char origin[LP_NOTE_ORIGIN]; /* "": unknown */
     char label[LP_NOTE_LABEL];   /* "": it has none */
 } lp_note;
 

@@ -680,10 +680,10 @@ static void test_serial_numbers_are_of_one_task(void)
     memset(given, 0, sizeof(given));
     for (int i = 0; i < COUNT; i++) {
         lp_task *task = submit(executors[i % 3 == 0], 1, 1);
-        CHECK(i >= 1000 || task->serial == (uint32_t)i + 1);
-        CHECK(task->serial > 0 && task->serial < 2 * COUNT &&
-              !given[task->serial]);
-        if (task->serial < 2 * COUNT) given[task->serial] = true;
+        uint32_t serial = lp_task_serial(task);
+        CHECK(i >= 1000 || serial == (uint32_t)i + 1);
+        CHECK(serial > 0 && serial < 2 * COUNT && !given[serial]);
+        if (serial < 2 * COUNT) given[serial] = true;
         await(task);
         lp_task_release(task);
     }
@@ -699,7 +699,7 @@ static uint32_t queue_range(lp_executor *executor, uint32_t count)
     uint32_t number = 0;
     const lp_group_content content = {.head = (const uint8_t *)"f",
                                       .head_length = 1};
-    const lp_group_about about = {.source = "core_test.c"};
+    const lp_group_about about = {.origin = "core_test.c:1"};
     CHECK(lp_executor_new_group(executor, &about, &number) == LP_OK);
     lp_load *group = lp_executor_load(executor, number);
     group->form = LP_FORM_RANGE;
@@ -868,7 +868,7 @@ static void test_room(void)
 static void test_submit_without_memory(void)
 {
     static const lp_task_about about = {
-        .source = "source", .line = 1, .label = "label", .priority = 1};
+        .origin = "source:1", .label = "label", .priority = 1};
     size_t live = lp_alloc_live();
     lp_host host;
     CHECK(lp_host_init(&host, NULL) == LP_OK);

@@ -284,7 +284,7 @@ static void test_long_texts(void)
 {
     drain all = {0};
     char name[2 * LP_TRACE_NAME];
-    lp_note note = {.number = UINT64_MAX / 2, .line = UINT32_MAX};
+    lp_note note = {.number = UINT64_MAX / 2};
     const lp_trace_sink sink = {put, failed, &all};
     const lp_run run = {.id = {INT32_MAX, UINT32_MAX},
                         .began = INT64_MAX - 1,
@@ -293,9 +293,9 @@ static void test_long_texts(void)
     const lp_run_items items = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
     memset(name, 1, sizeof(name));
     name[sizeof(name) - 1] = '\0';
-    memcpy(note.source, name, sizeof(note.source));
+    memcpy(note.origin, name, sizeof(note.origin));
     memcpy(note.label, name, sizeof(note.label));
-    note.source[sizeof(note.source) - 1] = '\0';
+    note.origin[sizeof(note.origin) - 1] = '\0';
     note.label[sizeof(note.label) - 1] = '\0';
     lp_trace *trace = lp_trace_new(NULL, &sink, 0);
     lp_trace_name_process(trace, INT32_MAX, name);
