@@ -3,6 +3,7 @@
  * encodes into, callbacks and reports.
  */
 #include "api/api.h"
+#include "base/hints.h"
 #include "base/status.h"
 
 #include <stdio.h>
@@ -48,12 +49,12 @@ static int collect_caller(lua_State *L)
     return 0;
 }
 
-lp_caller *lp_caller_find(lua_State *L)
+/* By the registry, unless that is the latest one's. */
+static LP_APART lp_caller *find_slowly(lua_State *L)
 {
     if (!L) return NULL;
     latest *found = &latest_found;
     unsigned now = atomic_load_explicit(&gone, memory_order_relaxed);
-    if (found->main == L && found->gone == now) return found->caller;
     const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
     if (found->registry == registry && found->gone == now) return found->caller;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &caller_key);
@@ -62,6 +63,15 @@ lp_caller *lp_caller_find(lua_State *L)
     if (!caller || !caller->pool) return NULL;
     *found = (latest){caller->main, registry, caller, now};
     return caller;
+}
+
+lp_caller *lp_caller_find(lua_State *L)
+{
+    const latest *found = &latest_found;
+    if (L && found->main == L &&
+        found->gone == atomic_load_explicit(&gone, memory_order_relaxed))
+        return found->caller;
+    return find_slowly(L);
 }
 
 int lp_caller_enter(lua_State *L, lp_caller **out)
@@ -205,14 +215,9 @@ int lp_caller_encode(lua_State *L, lp_caller *caller,
     return status;
 }
 
-lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
+/* User code in an encoder has called us; or an encoder has failed. */
+static LP_APART lp_buffer *open_another(lua_State *L, const lp_caller *caller)
 {
-    if (!caller->buffer_busy) {
-        caller->buffer_busy = true;
-        lp_buffer_reset(&caller->buffer);
-        return &caller->buffer;
-    }
-    /* User code in an encoder has called us; or an encoder has failed. */
     lp_buffer *buffer = lua_newuserdatauv(L, sizeof(*buffer), 0);
     lp_buffer_init(buffer, caller->pool->host.allocator);
     lua_createtable(L, 0, 1);
@@ -224,19 +229,32 @@ lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
     return buffer;
 }
 
-void lp_caller_close_buffer(lua_State *L, lp_caller *caller, lp_buffer *buffer)
+static LP_APART void close_another(lua_State *L, lp_buffer *buffer)
 {
-    lp_buffer_reset(buffer);
-    buffer->memory = NULL;
-    if (buffer == &caller->buffer) {
-        caller->buffer_busy = false;
-        /* Do not sit on the memory of one large parcel for ever. */
-        if (buffer->capacity > KEPT_BUFFER) lp_buffer_clear(buffer);
-        return;
-    }
     lp_buffer_clear(buffer);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, buffer);
+}
+
+lp_buffer *lp_caller_open_buffer(lua_State *L, lp_caller *caller)
+{
+    if (caller->buffer_busy) return open_another(L, caller);
+    caller->buffer_busy = true;
+    lp_buffer_reset(&caller->buffer);
+    return &caller->buffer;
+}
+
+void lp_caller_close_buffer(lua_State *L, lp_caller *caller, lp_buffer *buffer)
+{
+    if (buffer != &caller->buffer) {
+        close_another(L, buffer);
+        return;
+    }
+    lp_buffer_reset(buffer);
+    buffer->memory = NULL;
+    caller->buffer_busy = false;
+    /* Do not sit on the memory of one large parcel for ever. */
+    if (buffer->capacity > KEPT_BUFFER) lp_buffer_clear(buffer);
 }
 
 /* ---- callbacks ---- */
@@ -403,12 +421,20 @@ void lpool_report(lua_State *L, lpool_future *future)
     look(&who, task);
 }
 
-void lp_caller_collect(lua_State *L, lp_caller *caller)
+static LP_APART void collect_slowly(lua_State *L, lp_caller *caller)
 {
     looking who = {.L = L, .caller = caller};
     lp_boxes_collect(L, caller);
     lp_task_pile_free(&caller->pile);
     lp_host_collect(&caller->pool->host, look, &who);
+}
+
+void lp_caller_collect(lua_State *L, lp_caller *caller)
+{
+    uint32_t heard;
+    if (lp_host_has_ended(&caller->pool->host, &heard) ||
+        caller->pile.count > 0 || !lp_list_is_empty(&caller->dropped))
+        collect_slowly(L, caller);
 }
 
 int lpool_dispatch(lua_State *L)

@@ -2,7 +2,7 @@
  */
 #include "api/api.h"
 #include "base/clock.h"
-#include "base/prefetch.h"
+#include "base/hints.h"
 #include "base/status.h"
 #include "core/stopping.h"
 
@@ -217,8 +217,7 @@ static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
  * Wait for a task that is not done. Apart, so that a result that is there
  * already does not pay for the frame that this needs.
  */
-static __attribute__((noinline)) int await_task(lua_State *L, lp_task *task,
-                                                int64_t timeout)
+static LP_APART int await_task(lua_State *L, lp_task *task, int64_t timeout)
 {
     lp_caller *caller;
     int status = lp_caller_enter_for(L, task->executor, &caller);

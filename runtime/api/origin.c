@@ -8,6 +8,7 @@
  * the latest by what lua_getinfo says.
  */
 #include "api/api.h"
+#include "base/hints.h"
 #include "base/status.h"
 #include "vm/frame.h"
 
@@ -79,15 +80,20 @@ static const char *keep(lp_caller *caller, const lua_Debug *frame)
     return origins->latest;
 }
 
+static LP_APART const char *find_out(lua_State *L, lp_caller *caller,
+                                     lua_Debug *frame)
+{
+    if (!lua_getinfo(L, "Sl", frame)) return NULL;
+    if (frame->currentline <= 0) return NULL; /* called by C, as by pcall */
+    const char *origin = keep(caller, frame);
+    if (origin) remember(caller, frame, origin);
+    return origin;
+}
+
 const char *lp_caller_origin(lua_State *L, lp_caller *caller, int level)
 {
     lua_Debug frame;
     if (!lua_getstack(L, level, &frame)) return NULL;
     const char *origin = recall(caller, &frame);
-    if (origin) return origin;
-    if (!lua_getinfo(L, "Sl", &frame)) return NULL;
-    if (frame.currentline <= 0) return NULL; /* called by C, as by pcall */
-    origin = keep(caller, &frame);
-    if (origin) remember(caller, &frame, origin);
-    return origin;
+    return origin ? origin : find_out(L, caller, &frame);
 }

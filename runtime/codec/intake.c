@@ -7,6 +7,7 @@
  */
 #include "codec/intake.h"
 
+#include "base/hints.h"
 #include "codec/arrival.h"
 #include "codec/codec.h"
 #include "codec/lookup.h"
@@ -184,11 +185,11 @@ static int read_paused(lua_State *L, lp_decoder *D, lp_codec *codec)
     return call.status;
 }
 
-int lp_decode(lua_State *L, lp_codec *codec, lp_reader *reader, int *count)
+/* The same for a message that is not plain. */
+static LP_APART int decode(lua_State *L, lp_codec *codec, lp_reader *reader,
+                           int *count)
 {
     lp_decoder D;
-
-    if (lp_plain_decode(L, codec, reader, count)) return LP_OK;
     int base = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     codec = lp_context_push(L);
@@ -212,6 +213,12 @@ int lp_decode(lua_State *L, lp_codec *codec, lp_reader *reader, int *count)
     lua_insert(L, base + 1);
     lua_settop(L, base + 1);
     return status;
+}
+
+int lp_decode(lua_State *L, lp_codec *codec, lp_reader *reader, int *count)
+{
+    if (lp_plain_decode(L, codec, reader, count)) return LP_OK;
+    return decode(L, codec, reader, count);
 }
 
 const char *lp_decode_peek(const lp_reader *reader)

@@ -2,6 +2,7 @@
 #include "core/chunks.h"
 
 #include "base/alloc.h"
+#include "base/hints.h"
 #include "base/status.h"
 
 /*
@@ -71,7 +72,7 @@ int lp_chunks_make(lp_chunks *chunks, uint32_t number, size_t size)
     return LP_OK;
 }
 
-char *lp_chunks_map(lp_chunks *chunks, uint32_t number, size_t size)
+LP_APART char *lp_chunks_map(lp_chunks *chunks, uint32_t number, size_t size)
 {
     if (!chunks->file) return NULL;
     uint64_t place = atomic_load(&chunks->places->of[number]);

@@ -11,6 +11,7 @@
  */
 #include "core/queue.h"
 
+#include "base/hints.h"
 #include "base/status.h"
 
 #include <stddef.h>
@@ -71,7 +72,7 @@ static bool read_head(const lp_queue *queue, uint64_t *head)
 }
 
 /* Go on with a ring of twice the size. Takers may move the head meanwhile. */
-static int grow(lp_queue *queue)
+static LP_APART int grow(lp_queue *queue)
 {
     uint64_t head;
     unsigned log = queue->ring;

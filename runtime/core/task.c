@@ -11,7 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/prefetch.h"
+#include "base/hints.h"
 #include "base/status.h"
 #include "core/executor_private.h"
 #include "core/mailbox.h"

@@ -1,8 +1,14 @@
 /*
- * prefetch.h - having memory near before it is needed.
+ * hints.h - what compiler and processor cannot know of the fastest ways.
  */
-#ifndef LP_BASE_PREFETCH_H
-#define LP_BASE_PREFETCH_H
+#ifndef LP_BASE_HINTS_H
+#define LP_BASE_HINTS_H
+
+/*
+ * The slow half of a function, apart, so that the other half does not pay for
+ * its frame.
+ */
+#define LP_APART __attribute__((noinline))
 
 /*
  * The line at address will be written here soon, and others may have it now:
