@@ -535,12 +535,12 @@ static int await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
     }
 }
 
-/* Submit the values from first on; LP_FULL leaves them where they are. */
+/* Submit the count values from first on; LP_FULL leaves them where they are. */
 static int submit_now(lua_State *L, lp_caller *caller, lp_executor *executor,
-                      int first, const lp_task_about *about, lp_task **task)
+                      int first, int count, const lp_task_about *about,
+                      lp_task **task)
 {
     lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    int count = lua_gettop(L) - first + 1;
     buffer->memory = lp_executor_memory(executor);
     int status = lp_caller_encode(L, caller, executor, first, count,
                                   LP_ROLE_CALL, buffer, NULL);
@@ -553,7 +553,7 @@ static int submit_now(lua_State *L, lp_caller *caller, lp_executor *executor,
 
 /* The same where a limit of pending tasks may be in the way. */
 static int submit_with_limit(lua_State *L, lp_caller *caller,
-                             lp_executor *executor, int first,
+                             lp_executor *executor, int first, int count,
                              lp_task_about *about, lp_task **task)
 {
     int status;
@@ -568,7 +568,7 @@ static int submit_with_limit(lua_State *L, lp_caller *caller,
             lua_settop(L, first - 1);
             return status;
         }
-        status = submit_now(L, caller, executor, first, about, task);
+        status = submit_now(L, caller, executor, first, count, about, task);
     } while (status == LP_FULL); /* another state was faster */
     return status;
 }
@@ -580,18 +580,19 @@ int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
     lp_executor *inner = lp_executor_inner(executor);
     int status = lp_caller_enter_for(L, inner, &caller);
     if (status == LP_THREAD) return status;
-    if (status != LP_OK || !future || nargs < 0 || lua_gettop(L) <= nargs)
-        return refuse(L, nargs);
-    int first = lua_gettop(L) - nargs;
+    if (status != LP_OK || !future || nargs < 0) return refuse(L, nargs);
+    int first = lua_gettop(L) - nargs, count = nargs + 1;
+    if (first < 1) return refuse(L, nargs);
     lp_task_about about = about_tasks(inner, options);
     lp_caller_collect(L, caller);
     about.origin = lp_caller_origin(L, caller, 1);
     lp_task *task = NULL;
     *future = NULL;
     if (lp_executor_max_queue(inner) > 0) {
-        status = submit_with_limit(L, caller, inner, first, &about, &task);
+        status =
+            submit_with_limit(L, caller, inner, first, count, &about, &task);
     } else {
-        status = submit_now(L, caller, inner, first, &about, &task);
+        status = submit_now(L, caller, inner, first, count, &about, &task);
     }
     *future = (lpool_future *)task;
     return status;

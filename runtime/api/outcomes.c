@@ -3,6 +3,7 @@
  * error object that says why there are none.
  */
 #include "api/api.h"
+#include "base/hints.h"
 #include "base/signal_name.h"
 #include "base/status.h"
 
@@ -198,21 +199,32 @@ static void push_message(lua_State *L, lp_reader *reader)
     }
 }
 
-int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
-                    lp_phase phase, const uint8_t *bytes, size_t length,
-                    int *count)
+/* What was read was not readable; why is on top. */
+static LP_APART int push_unreadable(lua_State *L)
+{
+    luaL_checkstack(L, 4, "results");
+    push_text(L, "SerializationError", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
+    return LP_FAILED;
+}
+
+static int push_results(lua_State *L, const uint8_t *bytes, size_t length,
+                        int *count)
 {
     lp_reader reader = {bytes, bytes + length, NULL, 0};
-    if (phase > LP_LOST) phase = LP_LOST; /* what only a mad process writes */
-    if (phase != LP_FINISHED) luaL_checkstack(L, 4, "results");
+    if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
+    return push_unreadable(L);
+}
+
+/* Push why there are no results. */
+static LP_APART int push_failure(lua_State *L, const lp_outcome_source *source,
+                                 lp_phase phase, const uint8_t *bytes,
+                                 size_t length)
+{
+    lp_reader reader = {bytes, bytes + length, NULL, 0};
+    luaL_checkstack(L, 4, "results");
     switch (phase) {
-    case LP_FINISHED:
-        if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
-        luaL_checkstack(L, 4, "results");
-        push_text(L, "SerializationError", lua_tostring(L, -1));
-        lua_remove(L, -2);
-        lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
-        return LP_FAILED;
     case LP_RAISED:
         push_message(L, &reader);
         push_message(L, &reader);
@@ -222,7 +234,9 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
         break;
     case LP_PENDING:
     case LP_RUNNING:
+    case LP_FINISHED:
     case LP_LOST:
+    default: /* what only a mad process writes */
         push_reason(L, source, bytes, length);
         break;
     }
@@ -230,11 +244,19 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
     return LP_FAILED;
 }
 
-int lp_outcome_push_task(lua_State *L, const lp_task *task, const lp_cell *cell,
-                         lp_phase phase, int *count)
+int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
+                    lp_phase phase, const uint8_t *bytes, size_t length,
+                    int *count)
 {
-    size_t length;
-    const uint8_t *bytes = lp_cell_outcome(task->executor, cell, &length);
+    if (phase == LP_FINISHED) return push_results(L, bytes, length, count);
+    return push_failure(L, source, phase, bytes, length);
+}
+
+/* The same for a task; bytes are NULL if they make no sense. */
+static LP_APART int push_task_failure(lua_State *L, const lp_task *task,
+                                      lp_phase phase, const uint8_t *bytes,
+                                      size_t length)
+{
     if (!bytes) {
         push_text(L, "SerializationError",
                   "what the worker wrote as the outcome makes no sense");
@@ -243,5 +265,15 @@ int lp_outcome_push_task(lua_State *L, const lp_task *task, const lp_cell *cell,
     }
     lp_outcome_source source = {.executor = task->executor, .task = task};
     if (phase == LP_LOST) name_task(&source);
-    return lp_outcome_push(L, &source, phase, bytes, length, count);
+    return push_failure(L, &source, phase, bytes, length);
+}
+
+int lp_outcome_push_task(lua_State *L, const lp_task *task, const lp_cell *cell,
+                         lp_phase phase, int *count)
+{
+    size_t length;
+    const uint8_t *bytes = lp_cell_outcome(task->executor, cell, &length);
+    if (phase == LP_FINISHED && bytes)
+        return push_results(L, bytes, length, count);
+    return push_task_failure(L, task, phase, bytes, length);
 }

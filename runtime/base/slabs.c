@@ -10,6 +10,7 @@
  */
 #include "base/slabs.h"
 
+#include "base/hints.h"
 #include "base/mark.h"
 #include "base/pages.h"
 
@@ -148,7 +149,7 @@ static bool add_slab(lp_slabs *slabs)
 }
 
 /* A block of memory that was in no list. */
-static void *cut(lp_slabs *slabs, size_t class)
+static LP_APART void *cut(lp_slabs *slabs, size_t class)
 {
     size_t size = class_size(class);
     if ((size_t)(slabs->end - slabs->at) < size && !add_slab(slabs))
@@ -330,28 +331,40 @@ static void *move(lp_slabs *slabs, void *memory, size_t before, size_t after)
     return moved;
 }
 
+/* Whether a block of this size is of one of the classes. */
+static bool has_class(size_t size)
+{
+    return size - 1 < LARGEST;
+}
+
+/* All that is neither a new block of a class nor the end of one. */
+static LP_APART void *change(lp_slabs *slabs, void *memory, size_t before,
+                             size_t after)
+{
+    if (!memory) return after > 0 ? malloc(after) : NULL;
+    if (after == 0) {
+        tell_freed(slabs, memory, before);
+        if (before > 0) free_large(slabs, memory, before);
+        return NULL;
+    }
+    if (before > LARGEST && after > LARGEST) return realloc(memory, after);
+    if (has_class(before) && has_class(after) &&
+        class_of(before) == class_of(after))
+        return memory;
+    return move(slabs, memory, before, after);
+}
+
 void *lp_slabs_allocate(void *context, void *memory, size_t before,
                         size_t after)
 {
     lp_slabs *slabs = context;
-    if (!memory) {
-        if (after > LARGEST) return malloc(after);
-        return after > 0 ? take(slabs, after) : NULL;
-    }
-    if (after == 0) {
+    if (!memory && has_class(after)) return take(slabs, after);
+    if (memory && after == 0 && has_class(before)) {
         tell_freed(slabs, memory, before);
-        if (before > LARGEST) {
-            free_large(slabs, memory, before);
-        } else if (before > 0) {
-            drop(slabs, memory, before);
-        }
+        drop(slabs, memory, before);
         return NULL;
     }
-    if (before > LARGEST && after > LARGEST) return realloc(memory, after);
-    if (before <= LARGEST && after <= LARGEST && before > 0 &&
-        class_of(before) == class_of(after))
-        return memory;
-    return move(slabs, memory, before, after);
+    return change(slabs, memory, before, after);
 }
 
 void *lp_slabs_allocate_apart(void *context, void *memory, size_t before,

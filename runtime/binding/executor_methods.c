@@ -11,8 +11,8 @@
  */
 const lpool_task_options *lp_options_of(lua_State *L, int index)
 {
-    lua_getiuservalue(L, index, 1);
-    const lpool_task_options *options = lua_touserdata(L, -1);
+    bool has_some = lua_getiuservalue(L, index, 1) != LUA_TNIL;
+    const lpool_task_options *options = has_some ? lua_touserdata(L, -1) : NULL;
     lua_pop(L, 1); /* it stays in the user value */
     return options;
 }

@@ -8,6 +8,7 @@
 #include "codec/message.h"
 
 #include "base/alloc.h"
+#include "base/hints.h"
 #include "codec/class.h"
 #include "codec/codec.h"
 #include "codec/culprit.h"
@@ -225,14 +226,11 @@ static int encode_call(lua_State *L, lp_encoder *E, const lp_row *row)
     return lp_message_finish(L, E, start);
 }
 
-int lp_encode(lua_State *L, lp_codec *codec, int first, int count, lp_role role,
-              lp_buffer *out, lp_message_info *info)
+/* The same for values that are not all plain. */
+static LP_APART int encode(lua_State *L, lp_codec *codec, const lp_row *row,
+                           lp_buffer *out, lp_message_info *info)
 {
-    if (lp_plain_encode(L, codec, first, count, out)) {
-        if (info) *info = (lp_message_info){0};
-        return LP_OK;
-    }
-    const lp_row row = {first, count, role};
+    lp_role role = row->role;
     int base = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     codec = lp_context_push(L);
@@ -251,7 +249,7 @@ int lp_encode(lua_State *L, lp_codec *codec, int first, int count, lp_role role,
     E->use_count = 0;
     E->call = ++codec->calls;
 
-    int status = encode_call(L, E, &row);
+    int status = encode_call(L, E, row);
     if (info) *info = (lp_message_info){E->assigns, E->tables};
     lua_settop(L, base + LP_BASE_TOP);
     if (status == LP_UNSENDABLE) lp_culprit_push(L, E);
@@ -259,4 +257,15 @@ int lp_encode(lua_State *L, lp_codec *codec, int first, int count, lp_role role,
     if (status == LP_UNSENDABLE) lua_replace(L, base + 1);
     lua_settop(L, status == LP_UNSENDABLE ? base + 1 : base);
     return status;
+}
+
+int lp_encode(lua_State *L, lp_codec *codec, int first, int count, lp_role role,
+              lp_buffer *out, lp_message_info *info)
+{
+    if (lp_plain_encode(L, codec, first, count, out)) {
+        if (info) *info = (lp_message_info){0};
+        return LP_OK;
+    }
+    const lp_row row = {first, count, role};
+    return encode(L, codec, &row, out, info);
 }

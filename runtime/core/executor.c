@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hints.h"
 #include "base/status.h"
 #include "core/executor_private.h"
 #include "core/stopping.h"
@@ -335,12 +336,11 @@ static int copy_handles(const lp_executor *executor, lp_handles **handles,
     return status;
 }
 
-/* What about says that only some tasks have; NULL if it is nothing. */
-static int make_extras(const lp_executor *executor, const lp_task_about *about,
-                       lp_task_extras **extras)
+/* What only some tasks have. */
+static LP_APART int make_extras(const lp_executor *executor,
+                                const lp_task_about *about,
+                                lp_task_extras **extras)
 {
-    *extras = NULL;
-    if (!about->label && about->priority == 0) return LP_OK;
     size_t size = about->label ? strlen(about->label) + 1 : 0;
     lp_task_extras *made =
         lp_alloc(executor->host->allocator, sizeof(*made) + size);
@@ -361,17 +361,18 @@ static int64_t priority_of(const lp_task *task)
  * A task with its parcel in place, not yet to be found by anybody. A parcel
  * whose bytes are at adopted already stays there.
  */
-static int make_task_locked(lp_executor *executor, const lp_buffer *parcel,
-                            lp_place adopted, const lp_task_about *about,
-                            lp_task **made) LP_HOLDS(&executor->lock)
+static inline int make_task_locked(lp_executor *executor,
+                                   const lp_buffer *parcel, lp_place adopted,
+                                   const lp_task_about *about, lp_task **made)
+    LP_HOLDS(&executor->lock)
 {
     lp_place place = adopted;
     lp_control *control = &executor->control;
-    lp_task_extras *extras;
-    int status = lp_executor_check_locked(executor);
-    if (status == LP_OK) status = make_extras(executor, about, &extras);
-    if (status != LP_OK) return status;
-    if (parcel->length > LP_SLOT_INLINE && !adopted)
+    lp_task_extras *extras = NULL;
+    int status = LP_OK;
+    if (about->label || about->priority != 0)
+        status = make_extras(executor, about, &extras);
+    if (status == LP_OK && parcel->length > LP_SLOT_INLINE && !adopted)
         status = lp_arena_alloc(control->parcels, parcel->length, &place);
     if (status == LP_OK) {
         status = lp_task_new_locked(executor, made);
@@ -429,7 +430,7 @@ static bool is_measured(const lp_executor *executor, const lp_task *task)
 }
 
 /* The task is complete: queue it, or send it to one worker. */
-static int accept_locked(lp_executor *executor, lp_task *task)
+static inline int accept_locked(lp_executor *executor, lp_task *task)
     LP_HOLDS(&executor->lock)
 {
     lp_control *control = &executor->control;
@@ -521,6 +522,7 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
         lp_handles *handles = NULL;
         lp_task *made;
         if (!executor->alive[i]) status = lp_executor_start_locked(executor, i);
+        if (status == LP_OK) status = lp_executor_check_locked(executor);
         if (status == LP_OK) status = copy_handles(executor, &handles, parcel);
         if (status == LP_OK)
             status = make_task_locked(executor, parcel, 0, about, &made);

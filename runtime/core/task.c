@@ -225,6 +225,17 @@ void lp_task_retain(lp_task *task)
     atomic_fetch_add_explicit(&task->references, 1, memory_order_relaxed);
 }
 
+/* Whether a post is still to come, which then is the one that frees it. */
+static LP_APART bool leave_to_post(lp_task *task)
+{
+    lp_host *host = task->executor->host;
+    lp_lock_enter(&host->waiters);
+    bool comes = atomic_load(&task->posted);
+    if (comes) atomic_store(&task->dead, 1);
+    lp_lock_leave(&host->waiters);
+    return comes;
+}
+
 /* A future goes: true if the task is to be freed now. */
 static bool end_reference(lp_task *task)
 {
@@ -234,14 +245,8 @@ static bool end_reference(lp_task *task)
     } else if (atomic_fetch_sub(&task->references, 1) != 1) {
         return false;
     }
-    if (!task->manual && atomic_load(&task->posted)) {
-        lp_host *host = task->executor->host;
-        lp_lock_enter(&host->waiters);
-        bool comes = atomic_load(&task->posted);
-        if (comes) atomic_store(&task->dead, 1);
-        lp_lock_leave(&host->waiters);
-        if (comes) return false; /* lp_host_collect frees it */
-    }
+    if (!task->manual && atomic_load(&task->posted) && leave_to_post(task))
+        return false; /* lp_host_collect frees it */
     return lp_task_abandon(task);
 }
 

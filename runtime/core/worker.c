@@ -14,6 +14,7 @@
 #include "core/worker.h"
 
 #include "base/clock.h"
+#include "base/hints.h"
 #include "base/status.h"
 #include "core/worker_items.h"
 
@@ -223,9 +224,9 @@ static void note_begin(lp_worker *worker, const lp_cell *cell)
  * number may be another's as soon as it is seen. Apart, for the sake of those
  * who are not traced.
  */
-static __attribute__((cold, noinline)) void
-trace_task(const lp_worker *worker, uint32_t number, lp_phase phase,
-           const lp_outcome *outcome, int64_t now)
+static LP_APART void trace_task(const lp_worker *worker, uint32_t number,
+                                lp_phase phase, const lp_outcome *outcome,
+                                int64_t now)
 {
     /* Without memory for the outcome it is lost, whatever it was. */
     lp_reason reason = {.cause = LP_CAUSE_MEMORY};
