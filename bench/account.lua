@@ -96,7 +96,8 @@ end
 
 -- ---- by step: callgrind ----
 
--- Who, depth, function, what it is for. A step that is not found is left out.
+-- Who, depth, function, what it is for. gcc may make a function part of those
+-- that call it: then the step is left out, and that is said.
 local STEPS = {
   { "caller", 0, "PROGRAM TOTALS", "all that the caller does" },
   { "caller", 1, "executor_submit", "`ex:submit`, from the Lua call to its return" },
@@ -113,7 +114,7 @@ local STEPS = {
   { "workers", 0, "PROGRAM TOTALS", "all that the workers do" },
   { "workers", 1, "run_task", "run one task and complete it" },
   { "workers", 2, "lua_pcallk", "the protected call, with all in it" },
-  { "workers", 3, "lp_decode", "bytes to function and arguments" },
+  { "workers", 3, "lp_plain_decode", "bytes to function and arguments" },
   { "workers", 3, "lp_plain_encode", "results to bytes" },
 }
 
@@ -158,6 +159,8 @@ local function account_by_step(file)
         account = "step", order = order, who = who, depth = depth, name = name, text = text,
         instructions = math.floor(more / (MANY - FEW) / TASKS + 0.5),
       }, "\n")
+    else
+      print(("account: left out: %s, which is part of its callers"):format(name))
     end
   end
 end
