@@ -312,16 +312,6 @@ int lpool_fd(lua_State *L, int *fd)
     return status;
 }
 
-/* Whether the error on top is how a program ends what Ctrl-C has stopped. */
-static bool is_interrupt(lua_State *L)
-{
-    static const char end[] = "interrupted!";
-    size_t length, wanted = sizeof(end) - 1;
-    if (lua_type(L, -1) != LUA_TSTRING) return false;
-    const char *text = lua_tolstring(L, -1, &length);
-    return length >= wanted && strcmp(text + length - wanted, end) == 0;
-}
-
 /* Call the functions that were to be called when task has ended. */
 static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
 {
@@ -338,7 +328,7 @@ static void run_callbacks(lua_State *L, lp_caller *caller, lp_task *task)
         lua_rawgeti(L, -1, i);
         lua_rawgeti(L, -2, 1);
         if (lua_pcall(L, 1, 0, 0) == LUA_OK) continue;
-        if (!caller->identity && is_interrupt(L)) {
+        if (!caller->identity && lpool_is_interrupt(L, -1)) {
             /* Meant for the script: the wait that it is in ends, or the next.
              */
             atomic_store(&caller->interrupted, 1);

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/status.h"
 
+#include <string.h>
+
 bool lpool_interrupt(lua_State *L)
 {
     if (!L) return false;
@@ -17,6 +19,15 @@ bool lpool_interrupt(lua_State *L)
     /* Change the word, in case its thread is only about to park on it. */
     atomic_fetch_add(word, LP_POKE);
     return true;
+}
+
+bool lpool_is_interrupt(lua_State *L, int index)
+{
+    static const char end[] = "interrupted!";
+    size_t length, wanted = sizeof(end) - 1;
+    if (!L || lua_type(L, index) != LUA_TSTRING) return false;
+    const char *text = lua_tolstring(L, index, &length);
+    return length >= wanted && memcmp(text + length - wanted, end, wanted) == 0;
 }
 
 /*

@@ -308,20 +308,10 @@ static int executor_kill(lua_State *L)
     return 0;
 }
 
-/* An error that Ctrl-C made: then nothing is waited for. */
-static bool is_interrupt(lua_State *L, int index)
-{
-    static const char ending[] = "interrupted!";
-    if (lua_type(L, index) != LUA_TSTRING) return false;
-    size_t length, size = sizeof(ending) - 1;
-    const char *text = lua_tolstring(L, index, &length);
-    return length >= size && memcmp(text + length - size, ending, size) == 0;
-}
-
 static int executor_close(lua_State *L)
 {
     lpool_executor *executor = lp_check_executor(L, 1);
-    if (is_interrupt(L, 2)) {
+    if (lpool_is_interrupt(L, 2)) { /* then nothing is waited for */
         lpool_executor_shutdown(executor, LPOOL_STOP);
         close_stand_in(L, executor);
         return 0;

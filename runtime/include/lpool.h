@@ -946,6 +946,12 @@ LPOOL_API void lpool_open_interrupt(lua_State *L);
 LPOOL_API bool lpool_interrupt(lua_State *L);
 
 /*
+ * Whether the value at index is the error of an interrupt: a text that ends
+ * with "interrupted!", with or without a place before it. [-0, +0, -]
+ */
+LPOOL_API bool lpool_is_interrupt(lua_State *L, int index);
+
+/*
  * Push the traceback of the worker in which the error value at index was
  * raised, or nil if it did not come out of a future. [-0, +1, m]
  */

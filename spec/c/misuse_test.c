@@ -38,6 +38,7 @@ static void test_null_for_hosts(void)
     CHECK(!lpool_of(NULL) && !lpool_context(NULL));
     CHECK(!lpool_worker(NULL, NULL) && !lpool_worker(L, NULL));
     CHECK(!lpool_is_stopped(NULL) && !lpool_interrupt(NULL));
+    CHECK(!lpool_is_interrupt(NULL, 1));
     CHECK(lpool_finish(NULL) == LPOOL_EINVALID);
     CHECK(lpool_dispatch(NULL) == LPOOL_EINVALID);
     CHECK(lpool_sleep(NULL, 0) == LPOOL_EINVALID);

@@ -100,6 +100,21 @@ static void check_waiting(lpool_executor *executor)
     lpool_future_release(futures[0]);
 }
 
+static void check_interrupts(void)
+{
+    static const char *const texts[] = {"interrupted!", "a.lua:7: interrupted!",
+                                        "interrupted! Not at the end", ""};
+    for (int i = 0; i < 4; i++) {
+        lua_pushstring(L, texts[i]);
+        CHECK(lpool_is_interrupt(L, -1) == (i < 2));
+        lua_pop(L, 1);
+    }
+    lua_pushinteger(L, 1);
+    CHECK(!lpool_is_interrupt(L, -1) &&
+          !lpool_is_interrupt(L, lua_gettop(L) + 1));
+    lua_pop(L, 1);
+}
+
 /* One has ended when it is added, and one has not: their tags come back. */
 static void check_tags(lpool_executor *executor)
 {
@@ -295,6 +310,7 @@ int main(int argc, char **argv)
             check_waiting(executor);
             check_tags(executor);
         }
+        check_interrupts();
         check_polling(executor);
         check_coroutines(executor);
         check_closing_early(executor);
