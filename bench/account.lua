@@ -103,7 +103,7 @@ local STEPS = {
   { "caller", 1, "executor_submit", "`ex:submit`, from the Lua call to its return" },
   { "caller", 2, "lp_box_test", "is it ours? In `submit` and in `result`" },
   { "caller", 2, "lp_caller_enter_for", "what belongs to this Lua state. In both" },
-  { "caller", 2, "lp_caller_origin", "file and line of the submit, for reports" },
+  { "caller", 2, "lp_caller_origin", "the origin, for reports" },
   { "caller", 2, "lp_caller_encode", "function and arguments to bytes" },
   { "caller", 2, "lp_executor_submit", "a new task, into the queue" },
   { "caller", 2, "lua_newuserdatauv", "the future's userdata" },
@@ -160,7 +160,7 @@ local function account_by_step(file)
         instructions = math.floor(more / (MANY - FEW) / TASKS + 0.5),
       }, "\n")
     else
-      print(("account: left out: %s, which is part of its callers"):format(name))
+      print(("account: left out: %s, which is not there, or part of its callers"):format(name))
     end
   end
 end

@@ -55,13 +55,17 @@ static inline void lp_pool_log(const lpool *pool, const char *line)
 }
 
 /* The origins of the last submits: see origin.c. */
+#define LP_ORIGINS 8u
 typedef struct lp_origins {
-    const char *latest; /* NULL: none */
-    uint32_t line;      /* at the end of the latest */
+    struct {
+        const char *origin; /* NULL: none */
+        uint32_t file;      /* bytes of it that are the file's name */
+        uint32_t line;
+    } recent[LP_ORIGINS];
     struct {
         const void *instruction; /* NULL: none */
         const char *origin;
-    } known[8]; /* of the function that the slabs watch */
+    } known[LP_ORIGINS]; /* of the function that the slabs watch */
 } lp_origins;
 
 /* What lpool knows of one Lua state; a userdata in its registry. */
@@ -167,6 +171,12 @@ int lp_caller_encode(lua_State *L, lp_caller *caller,
                      lp_role role, lp_buffer *out, lp_message_info *info);
 
 /*
+ * After that: take the values from first on off the stack, and leave the text
+ * of a refusal, if there is one, in their place. Gives the status back.
+ */
+int lp_leave_text(lua_State *L, int first, int status);
+
+/*
  * A userdata for an object, whose first word, NULL at first, is for it.
  * [-0, +1, e]
  */
@@ -210,9 +220,9 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
                     lp_phase phase, const uint8_t *bytes, size_t length,
                     int *count);
 
-/* The same for a task that a worker ran, or should have, with its cell. */
-int lp_outcome_push_task(lua_State *L, const lp_task *task, const lp_cell *cell,
-                         lp_phase phase, int *count);
+/* The same for a task that a worker ran, or should have. */
+int lp_outcome_push_task(lua_State *L, const lp_task *task, lp_phase phase,
+                         int *count);
 
 /* Push what an ended task came to, a manual future's values included. */
 int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count);

@@ -13,7 +13,6 @@
  * In other states a finalizer does it at once.
  */
 #include "api/api.h"
-#include "base/status.h"
 #include "vm/blank.h"
 
 #include <assert.h>

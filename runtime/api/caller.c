@@ -49,7 +49,7 @@ static int collect_caller(lua_State *L)
     return 0;
 }
 
-/* By the registry, unless that is the latest one's. */
+/* For a coroutine, or a state other than the latest. */
 static LP_APART lp_caller *find_slowly(lua_State *L)
 {
     if (!L) return NULL;
@@ -161,7 +161,6 @@ void lpool_open_interrupt(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &interruptible_key);
 }
 
-/* The open hook of worker states; caller is the lp_identity. */
 void lp_caller_open_worker(lua_State *L, void *argument)
 {
     const lp_identity *identity = argument;
@@ -212,6 +211,17 @@ int lp_caller_encode(lua_State *L, lp_caller *caller,
         (void)fflush(stdout); /* the script's own affair */
     int status = lp_encode(L, caller->codec, first, count, role, out, info);
     caller->to_process = false;
+    return status;
+}
+
+int lp_leave_text(lua_State *L, int first, int status)
+{
+    if (status == LP_UNSENDABLE) {
+        lua_replace(L, first);
+        lua_settop(L, first);
+    } else {
+        lua_settop(L, first - 1);
+    }
     return status;
 }
 

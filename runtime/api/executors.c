@@ -1,4 +1,4 @@
-/* executors.c - opening executors, and submitting to them. */
+/* executors.c - opening executors, and the end of them. */
 #include "api/api.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -41,13 +41,7 @@ static int encode_parcel(lua_State *L, int function, int list, lp_buffer *out)
         lua_rawgeti(L, list, i);
     int status =
         lp_encode(L, NULL, first, (int)count + 1, LP_ROLE_CALL, out, NULL);
-    if (status == LP_UNSENDABLE) {
-        lua_replace(L, first);
-        lua_settop(L, first);
-    } else {
-        lua_settop(L, first - 1);
-    }
-    return status;
+    return lp_leave_text(L, first, status);
 }
 
 static int append_string(lp_buffer *out, const char *text)
@@ -239,7 +233,7 @@ static int open_with_setup(lpool *pool, const lpool_executor_config *config,
 
 const lp_setup *lp_executor_setup(const lp_executor *executor)
 {
-    /* The setup comes first in the self of both kinds. */
+    /* The setup comes first in the self of all kinds. */
     return lp_executor_self(executor);
 }
 
@@ -472,153 +466,4 @@ int lpool_finish(lua_State *L)
     }
     lpool_dispatch(L);
     return LP_OK;
-}
-
-/* ---- submitting ---- */
-
-/* Leave the text of a refusal, if any, in place of the call's values. */
-static int clean_up(lua_State *L, lp_caller *caller, lp_buffer *buffer,
-                    int first, int status)
-{
-    lp_caller_close_buffer(L, caller, buffer);
-    if (status == LP_UNSENDABLE) {
-        lua_replace(L, first);
-        lua_settop(L, first);
-    } else {
-        lua_settop(L, first - 1);
-    }
-    return status;
-}
-
-/* What the caller and the executor say of a task. */
-static lp_task_about about_tasks(const lp_executor *executor,
-                                 const lpool_task_options *options)
-{
-    lp_task_about about = {.timeout = lp_executor_setup(executor)->timeout};
-    if (!options) return about;
-    about.label = options->label;
-    about.retries = options->retries;
-    about.priority = options->priority;
-    if (options->timeout > 0) about.timeout = options->timeout;
-    return about;
-}
-
-/* What was called wrongly leaves nothing of the call on the stack either. */
-static int refuse(lua_State *L, int nargs)
-{
-    if (L && nargs >= 0 && lua_gettop(L) > nargs) lua_settop(L, -nargs - 2);
-    return LP_INVALID;
-}
-
-/* Whether L's state runs tasks of executor: the caller is in one of them. */
-static bool works_for(const lp_caller *caller, const lp_executor *executor)
-{
-    const lp_identity *identity = caller->identity;
-    return identity && (identity->executor == executor ||
-                        identity->stands_in_for == executor);
-}
-
-/*
- * Wait until one task more may be pending, if that is what the executor does
- * when it is full. 0, or why not: LP_FULL if it does not wait.
- */
-static int await_room(lua_State *L, lp_caller *caller, lp_executor *executor)
-{
-    bool waits = lp_executor_setup(executor)->when_full == LPOOL_FULL_BLOCKS;
-    for (;;) {
-        int status = lp_executor_ask_for_room(executor);
-        if (status != LP_FULL || !waits) return status;
-        status = lp_caller_await_room(L, caller, executor);
-        if (status == LP_DEADLOCK) return status;
-        if (status == LP_INTERRUPTED) lp_caller_interrupted(L, caller);
-        lpool_dispatch(L);
-    }
-}
-
-/* Submit the count values from first on; LP_FULL leaves them where they are. */
-static int submit_now(lua_State *L, lp_caller *caller, lp_executor *executor,
-                      int first, int count, const lp_task_about *about,
-                      lp_task **task)
-{
-    lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    buffer->memory = lp_executor_memory(executor);
-    int status = lp_caller_encode(L, caller, executor, first, count,
-                                  LP_ROLE_CALL, buffer, NULL);
-    if (status == LP_OK)
-        status = lp_executor_submit(executor, buffer, about, task);
-    if (status != LP_FULL) return clean_up(L, caller, buffer, first, status);
-    lp_caller_close_buffer(L, caller, buffer);
-    return status;
-}
-
-/* The same where a limit of pending tasks may be in the way. */
-static int submit_with_limit(lua_State *L, lp_caller *caller,
-                             lp_executor *executor, int first, int count,
-                             lp_task_about *about, lp_task **task)
-{
-    int status;
-    /* A worker that waited for room might wait for itself. */
-    about->exceeds = works_for(caller, executor) &&
-                     lp_executor_setup(executor)->when_full != LPOOL_FULL_FAILS;
-    do {
-        /* Before anything is encoded, which the wait could see or undo. */
-        status = about->exceeds ? LP_OK : await_room(L, caller, executor);
-        if (status == LP_FULL) return status;
-        if (status != LP_OK) {
-            lua_settop(L, first - 1);
-            return status;
-        }
-        status = submit_now(L, caller, executor, first, count, about, task);
-    } while (status == LP_FULL); /* another state was faster */
-    return status;
-}
-
-int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
-                 const lpool_task_options *options, lpool_future **future)
-{
-    lp_caller *caller;
-    lp_executor *inner = lp_executor_inner(executor);
-    int status = lp_caller_enter_for(L, inner, &caller);
-    if (status == LP_THREAD) return status;
-    if (status != LP_OK || !future || nargs < 0) return refuse(L, nargs);
-    int first = lua_gettop(L) - nargs, count = nargs + 1;
-    if (first < 1) return refuse(L, nargs);
-    lp_task_about about = about_tasks(inner, options);
-    lp_caller_collect(L, caller);
-    about.origin = lp_caller_origin(L, caller, 1);
-    lp_task *task = NULL;
-    *future = NULL;
-    if (lp_executor_max_queue(inner) > 0) {
-        status =
-            submit_with_limit(L, caller, inner, first, count, &about, &task);
-    } else {
-        status = submit_now(L, caller, inner, first, count, &about, &task);
-    }
-    *future = (lpool_future *)task;
-    return status;
-}
-
-int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
-                    const lpool_task_options *options, lpool_future **futures,
-                    unsigned *count)
-{
-    lp_caller *caller;
-    lp_executor *inner = lp_executor_inner(executor);
-    int status = lp_caller_enter_for(L, inner, &caller);
-    if (status == LP_THREAD) return status;
-    if (status != LP_OK || !futures || !count || nargs < 0 ||
-        lua_gettop(L) <= nargs)
-        return refuse(L, nargs);
-    int first = lua_gettop(L) - nargs;
-    lp_task_about about = about_tasks(inner, options);
-    about.origin = lp_caller_origin(L, caller, 1);
-    lp_buffer *buffer = lp_caller_open_buffer(L, caller);
-    status = lp_caller_encode(L, caller, inner, first, nargs + 1, LP_ROLE_CALL,
-                              buffer, NULL);
-    uint32_t made = 0;
-    if (status == LP_OK)
-        status = lp_executor_broadcast(inner, buffer, &about,
-                                       (lp_task **)(void *)futures, &made);
-    *count = made;
-    return clean_up(L, caller, buffer, first, status);
 }

@@ -62,18 +62,16 @@ static int push_manual(lua_State *L, lp_task *task, lp_phase phase, int *count)
     return LP_OK;
 }
 
-static int push_outcome(lua_State *L, lp_task *task, const lp_cell *cell,
-                        lp_phase phase, int *count)
+static int push_outcome(lua_State *L, lp_task *task, lp_phase phase, int *count)
 {
     if (task->manual && (phase == LP_FINISHED || phase == LP_RAISED))
         return push_manual(L, task, phase, count);
-    return lp_outcome_push_task(L, task, cell, phase, count);
+    return lp_outcome_push_task(L, task, phase, count);
 }
 
 int lp_caller_push_outcome(lua_State *L, lp_task *task, int *count)
 {
-    const lp_cell *cell = task->cell;
-    return push_outcome(L, task, cell, lp_cell_phase(cell), count);
+    return push_outcome(L, task, lp_cell_phase(task->cell), count);
 }
 
 int lpool_future_push(lua_State *L, lpool_future *future, int *count)
@@ -83,12 +81,11 @@ int lpool_future_push(lua_State *L, lpool_future *future, int *count)
     int status = lp_caller_enter_for(L, task ? task->executor : NULL, &caller);
     if (status != LP_OK) return status;
     if (!count) return LP_INVALID;
-    const lp_cell *cell = task->cell;
-    lp_phase phase = lp_cell_phase(cell);
+    lp_phase phase = lp_cell_phase(task->cell);
     if (!lp_phase_is_done(phase)) return LP_INVALID;
     if (!atomic_load_explicit(&task->seen, memory_order_relaxed))
         atomic_store_explicit(&task->seen, 1, memory_order_relaxed);
-    return push_outcome(L, task, cell, phase, count);
+    return push_outcome(L, task, phase, count);
 }
 
 void lpool_future_forget(lua_State *L, lpool_future *future)
@@ -213,19 +210,15 @@ static int wait_in_mailbox(lua_State *L, lp_caller *caller, lp_task *task,
     return status;
 }
 
-/*
- * Wait for a task that is not done. Apart, so that a result that is there
- * already does not pay for the frame that this needs.
- */
-static LP_APART int await_task(lua_State *L, lp_task *task, int64_t timeout)
+/* Wait for a task that is not done. */
+static LP_APART int await_task(lua_State *L, lp_caller *caller, lp_task *task,
+                               int64_t timeout)
 {
-    lp_caller *caller;
-    int status = lp_caller_enter_for(L, task->executor, &caller);
-    if (status != LP_OK) return status;
     int64_t deadline = lp_clock_after(timeout);
     for (;;) {
-        lpool_dispatch(L);
+        int status;
         uint32_t expected;
+        lpool_dispatch(L);
         if (caller->mailbox.count > 0 || task->manual) {
             if (lp_phase_is_done(lp_task_state(task))) return LP_OK;
             status = wait_in_mailbox(L, caller, task, deadline);
@@ -247,11 +240,13 @@ static LP_APART int await_task(lua_State *L, lp_task *task, int64_t timeout)
 
 int lpool_future_wait(lua_State *L, lpool_future *future, int64_t timeout)
 {
-    if (!L || !future) return LP_INVALID;
+    lp_caller *caller;
     lp_task *task = lp_task_inner(future);
-    lp_prefetch_to_write(task->cell); /* the next task with it will, soon */
+    int status = lp_caller_enter_for(L, task ? task->executor : NULL, &caller);
+    if (status != LP_OK) return status;
     if (!lp_phase_is_done(lp_task_state(task)))
-        return await_task(L, task, timeout);
+        return await_task(L, caller, task, timeout);
+    lp_prefetch_to_write(task->cell); /* by the next task that has it */
     if (lp_host_has_news(lp_executor_host(task->executor))) lpool_dispatch(L);
     return LP_OK;
 }

@@ -4,8 +4,8 @@
  * Most submits come from where one came from before. In a state whose frames
  * can be read, and whose memory is its own, a caller knows the origins of the
  * function that submitted last by the instruction that the function is at: as
- * long as the function lives, which the slabs tell. In other states it knows
- * the latest by what lua_getinfo says.
+ * long as the function lives, which the slabs tell. Others it finds among the
+ * recent ones by what lua_getinfo says.
  */
 #include "api/api.h"
 #include "base/hints.h"
@@ -16,10 +16,9 @@
 #include <string.h>
 
 /* Where the origin of an instruction is kept; another's may be there. */
-static size_t index_of(const lp_origins *origins, const void *instruction)
+static size_t index_of(const void *instruction)
 {
-    size_t size = sizeof(origins->known) / sizeof(origins->known[0]);
-    return (size_t)(uintptr_t)instruction / 4 % size;
+    return (size_t)(uintptr_t)instruction / 4 % LP_ORIGINS;
 }
 
 /* Remember the origin by the instruction. */
@@ -33,7 +32,7 @@ static void remember(lp_caller *caller, const lua_Debug *frame,
         memset(origins->known, 0, sizeof(origins->known));
         lp_slabs_watch(caller->slabs, at.function);
     }
-    size_t index = index_of(origins, at.instruction);
+    size_t index = index_of(at.instruction);
     origins->known[index].instruction = at.instruction;
     origins->known[index].origin = origin;
 }
@@ -46,38 +45,35 @@ static const char *recall(const lp_caller *caller, const lua_Debug *frame)
         caller->slabs ? lp_slabs_watched(caller->slabs) : NULL;
     if (!function) return NULL; /* nor may frames be read */
     const lp_frame at = lp_frame_read(frame);
-    size_t index = index_of(origins, at.instruction);
+    size_t index = index_of(at.instruction);
     if (at.function != function ||
         origins->known[index].instruction != at.instruction)
         return NULL;
     return origins->known[index].origin;
 }
 
-static bool is_latest(const lp_origins *origins, const lua_Debug *frame)
-{
-    if (!origins->latest || origins->line != (uint32_t)frame->currentline)
-        return false;
-    size_t length = strlen(frame->short_src);
-    return strncmp(origins->latest, frame->short_src, length) == 0 &&
-           strrchr(origins->latest, ':') == origins->latest + length;
-}
-
-/* Have the latest be this one; NULL: no memory. */
+/* The origin of a frame as a text that lasts; NULL: no memory. */
 static const char *keep(lp_caller *caller, const lua_Debug *frame)
 {
-    lp_origins *origins = &caller->origins;
     lp_library *library = caller->pool->host.library;
+    uint32_t number, line = (uint32_t)frame->currentline;
+    size_t length, file = strlen(frame->short_src);
+    size_t index = line % LP_ORIGINS;
+    const char *recent = caller->origins.recent[index].origin;
+    if (recent && caller->origins.recent[index].line == line &&
+        caller->origins.recent[index].file == file &&
+        memcmp(recent, frame->short_src, file) == 0)
+        return recent;
+
     char text[LUA_IDSIZE + 16];
-    uint32_t number;
-    size_t length;
-    if (is_latest(origins, frame)) return origins->latest;
-    snprintf(text, sizeof(text), "%s:%d", frame->short_src, frame->currentline);
-    origins->latest = NULL;
-    if (lp_library_keep(library, text, strlen(text) + 1, &number) == LP_OK)
-        origins->latest =
-            (const char *)lp_library_find(library, number, &length);
-    origins->line = (uint32_t)frame->currentline;
-    return origins->latest;
+    snprintf(text, sizeof(text), "%s:%u", frame->short_src, (unsigned)line);
+    if (lp_library_keep(library, text, strlen(text) + 1, &number) != LP_OK)
+        return NULL;
+    const char *kept = (const char *)lp_library_find(library, number, &length);
+    caller->origins.recent[index].origin = kept;
+    caller->origins.recent[index].file = (uint32_t)file;
+    caller->origins.recent[index].line = line;
+    return kept;
 }
 
 static LP_APART const char *find_out(lua_State *L, lp_caller *caller,

@@ -185,28 +185,28 @@ static void push_reason(lua_State *L, const lp_outcome_source *source,
     push_text(L, "LimitError", "not enough memory for the outcome of the task");
 }
 
+/*
+ * A message was not readable, and why is on top: an error that says so takes
+ * its place.
+ */
+static LP_APART void make_unreadable(lua_State *L)
+{
+    luaL_checkstack(L, 4, "results");
+    const char *text = lua_tostring(L, -1);
+    push_text(L, "SerializationError", text ? text : "unreadable");
+    lua_remove(L, -2);
+}
+
 /* Decode one message that holds one value. */
 static void push_message(lua_State *L, lp_reader *reader)
 {
     int count;
     if (lp_decode(L, NULL, reader, &count) != LP_OK) {
-        const char *text = lua_tostring(L, -1);
-        push_text(L, "SerializationError", text ? text : "unreadable");
-        lua_remove(L, -2);
+        make_unreadable(L);
     } else if (count != 1) {
         lua_pop(L, count);
         lua_pushnil(L);
     }
-}
-
-/* What was read was not readable; why is on top. */
-static LP_APART int push_unreadable(lua_State *L)
-{
-    luaL_checkstack(L, 4, "results");
-    push_text(L, "SerializationError", lua_tostring(L, -1));
-    lua_remove(L, -2);
-    lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
-    return LP_FAILED;
 }
 
 static int push_results(lua_State *L, const uint8_t *bytes, size_t length,
@@ -214,7 +214,9 @@ static int push_results(lua_State *L, const uint8_t *bytes, size_t length,
 {
     lp_reader reader = {bytes, bytes + length, NULL, 0};
     if (lp_decode(L, NULL, &reader, count) == LP_OK) return LP_OK;
-    return push_unreadable(L);
+    make_unreadable(L);
+    lua_pushliteral(L, "stack traceback:\n\t(reading the results)");
+    return LP_FAILED;
 }
 
 /* Push why there are no results. */
@@ -222,23 +224,17 @@ static LP_APART int push_failure(lua_State *L, const lp_outcome_source *source,
                                  lp_phase phase, const uint8_t *bytes,
                                  size_t length)
 {
-    lp_reader reader = {bytes, bytes + length, NULL, 0};
     luaL_checkstack(L, 4, "results");
-    switch (phase) {
-    case LP_RAISED:
+    if (phase == LP_RAISED) {
+        lp_reader reader = {bytes, bytes + length, NULL, 0};
         push_message(L, &reader);
         push_message(L, &reader);
         return LP_FAILED;
-    case LP_CANCELLED:
+    }
+    if (phase == LP_CANCELLED) {
         push_text(L, "CancelledError", "the task was cancelled");
-        break;
-    case LP_PENDING:
-    case LP_RUNNING:
-    case LP_FINISHED:
-    case LP_LOST:
-    default: /* what only a mad process writes */
+    } else { /* lost, or what only a mad process writes */
         push_reason(L, source, bytes, length);
-        break;
     }
     lua_pushliteral(L, "stack traceback:\n\t(not in Lua code)");
     return LP_FAILED;
@@ -252,7 +248,7 @@ int lp_outcome_push(lua_State *L, const lp_outcome_source *source,
     return push_failure(L, source, phase, bytes, length);
 }
 
-/* The same for a task; bytes are NULL if they make no sense. */
+/* Push why a task has no results; bytes are NULL if they make no sense. */
 static LP_APART int push_task_failure(lua_State *L, const lp_task *task,
                                       lp_phase phase, const uint8_t *bytes,
                                       size_t length)
@@ -264,15 +260,15 @@ static LP_APART int push_task_failure(lua_State *L, const lp_task *task,
         return LP_FAILED;
     }
     lp_outcome_source source = {.executor = task->executor, .task = task};
-    if (phase == LP_LOST) name_task(&source);
+    name_task(&source);
     return push_failure(L, &source, phase, bytes, length);
 }
 
-int lp_outcome_push_task(lua_State *L, const lp_task *task, const lp_cell *cell,
-                         lp_phase phase, int *count)
+int lp_outcome_push_task(lua_State *L, const lp_task *task, lp_phase phase,
+                         int *count)
 {
     size_t length;
-    const uint8_t *bytes = lp_cell_outcome(task->executor, cell, &length);
+    const uint8_t *bytes = lp_task_outcome(task, &length);
     if (phase == LP_FINISHED && bytes)
         return push_results(L, bytes, length, count);
     return push_task_failure(L, task, phase, bytes, length);

@@ -12,7 +12,6 @@
 
 static_assert(LPOOL_ENOMEM == LP_NOMEM && LPOOL_ECLOSED == LP_CLOSED &&
                   LPOOL_EBROKEN == LP_BROKEN && LPOOL_ETIMEOUT == LP_TIMEOUT &&
-                  LPOOL_EINTERRUPTED == LP_INTERRUPTED &&
                   LPOOL_EUNSENDABLE == LP_UNSENDABLE &&
                   LPOOL_ECORRUPT == LP_CORRUPT &&
                   LPOOL_EINVALID == LP_INVALID && LPOOL_ESYSTEM == LP_SYSTEM &&

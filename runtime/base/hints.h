@@ -1,5 +1,5 @@
 /*
- * hints.h - what compiler and processor cannot know of the fastest ways.
+ * hints.h - what we know of the hot path, and compiler and processor do not.
  */
 #ifndef LP_BASE_HINTS_H
 #define LP_BASE_HINTS_H
@@ -17,7 +17,8 @@
 static inline void lp_prefetch_to_write(const void *address)
 {
 #if defined(__x86_64__)
-    /* The builtin would fetch it for reading, for the sake of old ones. */
+    /* Old processors do nothing; the builtin would, as it is meant for all,
+     * fetch the line for reading. */
     __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
 #else
     __builtin_prefetch(address, 1);

@@ -11,8 +11,8 @@
  */
 const lpool_task_options *lp_options_of(lua_State *L, int index)
 {
-    bool has_some = lua_getiuservalue(L, index, 1) != LUA_TNIL;
-    const lpool_task_options *options = has_some ? lua_touserdata(L, -1) : NULL;
+    lua_getiuservalue(L, index, 1);
+    const lpool_task_options *options = lua_touserdata(L, -1);
     lua_pop(L, 1); /* it stays in the user value */
     return options;
 }
@@ -213,7 +213,7 @@ static int executor_broadcast(lua_State *L)
     lpool_executor *executor = lp_check_executor(L, 1);
     lp_check_callable(L, 2);
     const lpool_task_options *options = lp_options_of(L, 1);
-    unsigned count, room = lpool_executor_max_workers(executor);
+    unsigned count = 0, room = lpool_executor_max_workers(executor);
     lpool_future **futures = lua_newuserdatauv(L, room * sizeof(*futures), 0);
     lua_insert(L, 2);
     int status = lpool_broadcast(L, executor, lua_gettop(L) - 3, options,
@@ -410,7 +410,7 @@ static const luaL_Reg metamethods[] = {
     {NULL, NULL},
 };
 
-/* With the metatables of futures and executors as their upvalues. */
+/* With the metatable of futures as their upvalue. */
 static const luaL_Reg methods[] = {
     {"submit", executor_submit},
     {"broadcast", executor_broadcast},

@@ -15,20 +15,15 @@ static bool is_done(const lpool_future *future)
     return lpool_future_state(future) >= LPOOL_FINISHED;
 }
 
-static int raise_unfinished(lua_State *L, lpool_future *future, int64_t timeout,
-                            int status)
-{
-    if (status != LPOOL_ETIMEOUT) return lp_raise_status(L, status, NULL);
-    return lp_raise(L, "TimeoutError", "future #%d not done after %f seconds",
-                    (int)lpool_future_number(future), lp_seconds(timeout));
-}
-
 /* Wait as long as the argument at index says. */
 static void wait(lua_State *L, lpool_future *future, int index)
 {
     int64_t timeout = lp_check_timeout(L, index);
     int status = lpool_future_wait(L, future, timeout);
-    if (status != LPOOL_OK) raise_unfinished(L, future, timeout, status);
+    if (status == LPOOL_ETIMEOUT)
+        lp_raise(L, "TimeoutError", "future #%d not done after %f seconds",
+                 (int)lpool_future_number(future), lp_seconds(timeout));
+    if (status != LPOOL_OK) lp_raise_status(L, status, NULL);
 }
 
 /*** f:result([timeout]) */

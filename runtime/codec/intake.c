@@ -185,14 +185,13 @@ static int read_paused(lua_State *L, lp_decoder *D, lp_codec *codec)
     return call.status;
 }
 
-/* The same for a message that is not plain. */
-static LP_APART int decode(lua_State *L, lp_codec *codec, lp_reader *reader,
-                           int *count)
+/* lp_decode for a message that is not plain. */
+static LP_APART int decode_slowly(lua_State *L, lp_reader *reader, int *count)
 {
     lp_decoder D;
     int base = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    codec = lp_context_push(L);
+    lp_codec *codec = lp_context_push(L);
     if (!codec) return luaL_error(L, "this state has no codec");
 
     size_t left = (size_t)(reader->end - reader->at);
@@ -218,7 +217,7 @@ static LP_APART int decode(lua_State *L, lp_codec *codec, lp_reader *reader,
 int lp_decode(lua_State *L, lp_codec *codec, lp_reader *reader, int *count)
 {
     if (lp_plain_decode(L, codec, reader, count)) return LP_OK;
-    return decode(L, codec, reader, count);
+    return decode_slowly(L, reader, count);
 }
 
 const char *lp_decode_peek(const lp_reader *reader)

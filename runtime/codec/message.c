@@ -226,14 +226,14 @@ static int encode_call(lua_State *L, lp_encoder *E, const lp_row *row)
     return lp_message_finish(L, E, start);
 }
 
-/* The same for values that are not all plain. */
-static LP_APART int encode(lua_State *L, lp_codec *codec, const lp_row *row,
-                           lp_buffer *out, lp_message_info *info)
+/* lp_encode for values that are not all plain. */
+static LP_APART int encode_slowly(lua_State *L, const lp_row *row,
+                                  lp_buffer *out, lp_message_info *info)
 {
     lp_role role = row->role;
     int base = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    codec = lp_context_push(L);
+    lp_codec *codec = lp_context_push(L);
     if (!codec) return luaL_error(L, "this state has no codec");
     lp_encoder *E = take_encoder(L, codec, base + LP_BASE_CONTEXT);
     lua_settop(L, base + LP_BASE_TOP);
@@ -267,5 +267,5 @@ int lp_encode(lua_State *L, lp_codec *codec, int first, int count, lp_role role,
         return LP_OK;
     }
     const lp_row row = {first, count, role};
-    return encode(L, codec, &row, out, info);
+    return encode_slowly(L, &row, out, info);
 }

@@ -305,7 +305,7 @@ static void return_room_locked(lp_executor *executor) LP_HOLDS(&executor->lock)
     lp_control_make_room(&executor->control);
 }
 
-/* Move the parcel's handles to the slot. */
+/* Move the parcel's handles to *handles, for a slot. */
 static int take_handles(const lp_executor *executor, lp_handles **handles,
                         lp_buffer *parcel)
 {
@@ -336,7 +336,7 @@ static int copy_handles(const lp_executor *executor, lp_handles **handles,
     return status;
 }
 
-/* What only some tasks have. */
+/* Make what only some tasks have. */
 static LP_APART int make_extras(const lp_executor *executor,
                                 const lp_task_about *about,
                                 lp_task_extras **extras)
@@ -426,7 +426,7 @@ int lp_executor_requeue_locked(lp_executor *executor, lp_task *task)
 static bool is_measured(const lp_executor *executor, const lp_task *task)
 {
     return executor->accepted < MEASURED_TASKS ||
-           task->slot->serial * 2654435761u < UINT32_MAX / 16;
+           lp_task_serial(task) * 2654435761u < UINT32_MAX / 16;
 }
 
 /* The task is complete: queue it, or send it to one worker. */
@@ -521,8 +521,10 @@ int lp_executor_broadcast(lp_executor *executor, lp_buffer *parcel,
     for (uint32_t i = 0; i < executor->max_workers && status == LP_OK; i++) {
         lp_handles *handles = NULL;
         lp_task *made;
-        if (!executor->alive[i]) status = lp_executor_start_locked(executor, i);
-        if (status == LP_OK) status = lp_executor_check_locked(executor);
+        if (!executor->alive[i]) { /* which may break the executor */
+            status = lp_executor_start_locked(executor, i);
+            if (status == LP_OK) status = lp_executor_check_locked(executor);
+        }
         if (status == LP_OK) status = copy_handles(executor, &handles, parcel);
         if (status == LP_OK)
             status = make_task_locked(executor, parcel, 0, about, &made);

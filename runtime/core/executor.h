@@ -23,8 +23,8 @@ typedef struct lp_task_extras {
 
 /* The host's part of a task, which futures refer to. */
 typedef struct lp_task {
-    lp_executor *executor;
-    lp_slot *slot; /* those of its number, as long as the executor lives */
+    lp_executor *executor; /* immutable, as the next two and the number */
+    lp_slot *slot;
     lp_cell *cell;
     lp_list mails;               /* guarded by the host's waiters lock */
     _Atomic uint32_t references; /* futures and mails */
@@ -36,7 +36,7 @@ typedef struct lp_task {
     lp_task_extras *extras; /* owned; NULL if it has none */
     uint16_t sent;          /* to this worker alone: number + 1 */
     uint8_t manual;         /* immutable: a future without a worker */
-    uint8_t live;           /* 0: no task has this number now */
+    uint8_t live;           /* 0: its number is free; executor's lock */
     _Atomic uint8_t posted; /* the cell will come to the list; waiters lock */
     _Atomic uint8_t dead;   /* the post that comes frees it */
     _Atomic uint8_t seen;   /* somebody looked at how it ended */
@@ -164,7 +164,8 @@ bool lp_executor_is_shared(const lp_executor *executor);
 bool lp_executor_is_serial(const lp_executor *executor);
 
 /*
- * Accept a task: the parcel is copied, its handles are taken. Gives a task
+ * Accept a task: the parcel is copied, or taken if it lies in the executor's
+ * memory; its handles are taken, after a failure too. Gives a task
  * with one reference. 0, LP_CLOSED, LP_BROKEN, LP_FULL, LP_CROWDED (by
  * priorities), LP_NOMEM, or LP_SYSTEM if there is no worker and none can be
  * started.
@@ -395,10 +396,6 @@ bool lp_task_worker(const lp_task *task, uint32_t *worker, int32_t *pid);
  * wrote makes no sense.
  */
 const uint8_t *lp_task_outcome(const lp_task *task, size_t *length);
-
-/* The same for whoever has its cell. */
-const uint8_t *lp_cell_outcome(lp_executor *executor, const lp_cell *cell,
-                               size_t *length);
 
 /*
  * Announce that the caller is about to park on the cell's state; false if the

@@ -94,7 +94,7 @@ static lp_task *take_free_locked(lp_executor *executor)
     if (!task) return NULL;
     lp_task *next = task->next_free;
     executor->free_task = next;
-    if (next) { /* workers had its parts last: so that its submit is faster */
+    if (next) { /* workers have these last; the next submit writes them */
         lp_prefetch_to_write(next->slot);
         lp_prefetch_to_write(next->cell);
     }
@@ -330,17 +330,12 @@ void lp_task_settle_locked(lp_task *task, lp_phase phase)
 
 const uint8_t *lp_task_outcome(const lp_task *task, size_t *length)
 {
-    return lp_cell_outcome(task->executor, task->cell, length);
-}
-
-const uint8_t *lp_cell_outcome(lp_executor *executor, const lp_cell *cell,
-                               size_t *length)
-{
+    const lp_cell *cell = task->cell;
     /* Read once: the worker may be out of its mind. */
     uint64_t size = *(const volatile uint64_t *)&cell->length;
     *length = (size_t)size;
     if (size <= LP_CELL_INLINE) return cell->at.bytes;
-    lp_outcomes *outcomes = lp_executor_outcomes(executor, cell->arena);
+    lp_outcomes *outcomes = lp_executor_outcomes(task->executor, cell->arena);
     if (!outcomes) return NULL;
     return lp_arena_check(outcomes->arena, cell->at.outcome, size);
 }
@@ -391,12 +386,13 @@ int lp_executor_make_manual(lp_executor *executor, lp_task **task)
     lp_task *made;
     lp_lock_enter(&executor->lock);
     int status = lp_task_new_locked(executor, &made);
+    if (status == LP_OK) {
+        made->manual = 1;
+        atomic_store(&made->cell->state, LP_PENDING);
+        *task = made;
+    }
     lp_lock_leave(&executor->lock);
-    if (status != LP_OK) return status;
-    *task = made;
-    made->manual = 1;
-    atomic_store(&made->cell->state, LP_PENDING);
-    return LP_OK;
+    return status;
 }
 
 int lp_task_set_running(lp_task *task)

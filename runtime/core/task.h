@@ -62,7 +62,7 @@ typedef struct lp_slot {
         uint8_t bytes[LP_SLOT_INLINE]; /* if length fits */
     } at;
     int64_t timeout;  /* nanoseconds from its start; 0: none */
-    uint32_t serial;  /* the number of the job */
+    uint32_t serial;  /* for people; the number of the job */
     uint32_t retries; /* runs that are left after an error or a death */
 } lp_slot;
 

@@ -12,9 +12,8 @@
 #include "core/task.h"
 #include "core/trace.h"
 
-/* Longer labels are cut. */
-#define LP_NOTE_ORIGIN 72u
-#define LP_NOTE_LABEL  120u
+#define LP_NOTE_ORIGIN 72u  /* any fits: LUA_IDSIZE, a colon, ten digits */
+#define LP_NOTE_LABEL  120u /* longer ones are cut */
 
 /*
  * What a trace wants to know of a task or a group, before it is queued: the

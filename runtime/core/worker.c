@@ -221,8 +221,7 @@ static void note_begin(lp_worker *worker, const lp_cell *cell)
 
 /*
  * Tell the trace of a task that has ended now, while nobody sees that yet: its
- * number may be another's as soon as it is seen. Apart, for the sake of those
- * who are not traced.
+ * number may be another's as soon as it is seen.
  */
 static LP_APART void trace_task(const lp_worker *worker, uint32_t number,
                                 lp_phase phase, const lp_outcome *outcome,

@@ -57,24 +57,23 @@ LPOOL_API const char *lpool_version(void);
                         LUA_VERSION_NUM)
 LPOOL_API int lpool_check_version(int major, int minor, int lua);
 
-#define LPOOL_OK           0
-#define LPOOL_ENOMEM       (-1)  /* memory is short */
-#define LPOOL_ECLOSED      (-2)  /* the executor takes no more work */
-#define LPOOL_EBROKEN      (-3)  /* the executor broke: an initializer failed */
-#define LPOOL_ETIMEOUT     (-4)  /* the timeout passed first */
-#define LPOOL_EINTERRUPTED (-5)  /* a signal ended the wait */
-#define LPOOL_EUNSENDABLE  (-6)  /* a value cannot cross */
-#define LPOOL_ECORRUPT     (-7)  /* bytes that lpool did not write */
-#define LPOOL_EINVALID     (-8)  /* an argument or a state that does not fit */
-#define LPOOL_ESYSTEM      (-9)  /* the system refused: see errno */
-#define LPOOL_EFAILED      (-10) /* Lua code raised an error */
-#define LPOOL_EDEEP        (-11) /* executors are nested too deep */
-#define LPOOL_EFULL        (-12) /* no more tasks may be pending */
-#define LPOOL_ECROWDED     (-13) /* no more priorities can be pending */
-#define LPOOL_EDEADLOCK    (-14) /* tasks wait for each other, for ever */
-#define LPOOL_ENOHELPER    (-20) /* process pools have no helper program */
-#define LPOOL_EVERSION     (-21) /* lpool.h or Lua is of another version */
-#define LPOOL_ETHREAD      (-22) /* the Lua state is of another thread */
+#define LPOOL_OK          0
+#define LPOOL_ENOMEM      (-1)  /* memory is short */
+#define LPOOL_ECLOSED     (-2)  /* the executor takes no more work */
+#define LPOOL_EBROKEN     (-3)  /* the executor broke: an initializer failed */
+#define LPOOL_ETIMEOUT    (-4)  /* the timeout passed first */
+#define LPOOL_EUNSENDABLE (-6)  /* a value cannot cross */
+#define LPOOL_ECORRUPT    (-7)  /* bytes that lpool did not write */
+#define LPOOL_EINVALID    (-8)  /* an argument or a state that does not fit */
+#define LPOOL_ESYSTEM     (-9)  /* the system refused: see errno */
+#define LPOOL_EFAILED     (-10) /* Lua code raised an error */
+#define LPOOL_EDEEP       (-11) /* executors are nested too deep */
+#define LPOOL_EFULL       (-12) /* no more tasks may be pending */
+#define LPOOL_ECROWDED    (-13) /* no more priorities can be pending */
+#define LPOOL_EDEADLOCK   (-14) /* tasks wait for each other, for ever */
+#define LPOOL_ENOHELPER   (-20) /* process pools have no helper program */
+#define LPOOL_EVERSION    (-21) /* lpool.h or Lua is of another version */
+#define LPOOL_ETHREAD     (-22) /* the Lua state is of another thread */
 
 /* What a status means, in words; never NULL. */
 LPOOL_API const char *lpool_strerror(int status);
@@ -231,7 +230,7 @@ LPOOL_API int lpool_dispatch(lua_State *L);
  */
 LPOOL_API int lpool_fd(lua_State *L, int *fd);
 
-/* Sleep, unless interrupted. 0 or LPOOL_EINTERRUPTED. [-0, +0, e] */
+/* Sleep. 0. Raises as lpool_future_wait. [-0, +0, e] */
 LPOOL_API int lpool_sleep(lua_State *L, int64_t timeout);
 
 /* Monotonic nanoseconds; processors that can be used. */
@@ -449,8 +448,8 @@ LPOOL_API int lpool_executor_dump(lua_State *L, lpool_executor *executor);
 LPOOL_API int lpool_dump(lpool *host);
 
 /*
- * Wait until a closed executor's workers have ended. 0, LPOOL_ETIMEOUT,
- * LPOOL_EINTERRUPTED; LPOOL_EINVALID if L is one of its workers. [-0, +0, e]
+ * Wait until a closed executor's workers have ended. As lpool_future_wait;
+ * LPOOL_EINVALID if L is one of its workers. [-0, +0, e]
  */
 LPOOL_API int lpool_executor_join(lua_State *L, lpool_executor *executor,
                                   int64_t timeout);
@@ -467,10 +466,10 @@ typedef struct lpool_task_options {
  * Submit the function below the nargs values on top. [-(nargs+1), +0, e] on
  * success: a future that the caller owns. LPOOL_EUNSENDABLE: [-(nargs+1),
  * +1, e], the text says what cannot cross. Otherwise LPOOL_ECLOSED,
- * LPOOL_EBROKEN, LPOOL_ENOMEM, LPOOL_ECROWDED or LPOOL_ESYSTEM: [-(nargs+1),
- * +0, e]. LPOOL_EFULL: [-0, +0, e]. A submit that waits for room raises as
- * lpool_future_wait; one by a worker of the executor does not wait, and goes
- * past the limit.
+ * LPOOL_EBROKEN, LPOOL_ENOMEM, LPOOL_ECROWDED, LPOOL_ESYSTEM or
+ * LPOOL_EINVALID: [-(nargs+1), +0, e]. LPOOL_EFULL: [-0, +0, e]. A submit that
+ * waits for room fails and raises as lpool_future_wait; one by a worker of the
+ * executor does not wait, and goes past the limit.
  */
 LPOOL_API int lpool_submit(lua_State *L, lpool_executor *executor, int nargs,
                            const lpool_task_options *options,
@@ -515,7 +514,8 @@ LPOOL_API int lpool_submit_c(lua_State *L, lpool_executor *executor,
 
 /*
  * Submit to each of all workers, started if they are not; futures has room
- * for max_workers. Stack and results as lpool_submit.
+ * for max_workers. Stack and results as lpool_submit; whatever the status, the
+ * first *count futures are the caller's.
  */
 LPOOL_API int lpool_broadcast(lua_State *L, lpool_executor *executor, int nargs,
                               const lpool_task_options *options,
@@ -554,7 +554,11 @@ LPOOL_API bool lpool_future_cancel(lpool_future *future);
 LPOOL_API bool lpool_future_interrupt(lpool_future *future);
 
 /*
- * Wait for its end. 0, LPOOL_ETIMEOUT, or LPOOL_EINTERRUPTED. [-0, +0, e]
+ * Wait for its end. 0, LPOOL_ETIMEOUT, LPOOL_ENOMEM; LPOOL_EDEADLOCK in a
+ * task, if all workers wait for each other. Raises "interrupted!" after
+ * lpool_interrupt, and what a debug hook raises that a signal handler has set;
+ * other signals do not end a wait. Calls the functions of lpool_future_on_done
+ * meanwhile. [-0, +0, e]
  */
 LPOOL_API int lpool_future_wait(lua_State *L, lpool_future *future,
                                 int64_t timeout);
