@@ -386,4 +386,21 @@ describe("regressions:", function()
       print(sparse, most < 100 * 1024)
     ]])
   end)
+
+  it("submits from ever new lines do not fill the library", function()
+    prints("generated:2\ngenerated:?\n5\n", [[
+      local ex <close> = lpool.ThreadPoolExecutor { max_workers = 2, max_queue = 1000 }
+      local hasty = ex:with { timeout = 0.01 }
+      local late = "return hasty:submit(sleep, 5), ex:submit(fn, 1)\n"
+      local function origins(lines)
+        local chunk = "local ex, hasty, fn, sleep = ...\n" .. lines
+        local slow, last = load(chunk, "=generated")(ex, hasty, math.abs, lpool.sleep)
+        last:result()
+        print(tostring(slow:exception()):match("submitted at ([^)]*)"))
+      end
+      origins(late)
+      origins(("ex:submit(fn, 1)\n"):rep(70000) .. late)
+      print(ex:submit(load("return 5")):result())
+    ]])
+  end)
 end)

@@ -15,6 +15,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * Lines are kept while the library has no more entries than this. A program
+ * that makes functions for ever needs its room for these, and its memory.
+ */
+#define MOST_KEPT 65536u
+
 /* Where the origin of an instruction is kept; another's may be there. */
 static size_t index_of(const void *instruction)
 {
@@ -66,9 +72,14 @@ static const char *keep(lp_caller *caller, const lua_Debug *frame)
         return recent;
 
     char text[LUA_IDSIZE + 16];
-    snprintf(text, sizeof(text), "%s:%u", frame->short_src, (unsigned)line);
+    if (caller->origins.crowded) {
+        snprintf(text, sizeof(text), "%s:?", frame->short_src);
+    } else {
+        snprintf(text, sizeof(text), "%s:%u", frame->short_src, (unsigned)line);
+    }
     if (lp_library_keep(library, text, strlen(text) + 1, &number) != LP_OK)
         return NULL;
+    if (number > MOST_KEPT) caller->origins.crowded = true;
     const char *kept = (const char *)lp_library_find(library, number, &length);
     caller->origins.recent[index].origin = kept;
     caller->origins.recent[index].file = (uint32_t)file;

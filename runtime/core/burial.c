@@ -421,8 +421,13 @@ static void lose_items_locked(const burial *work, uint32_t number,
                                         number, first, count, &reason);
     executor->settled += count;
     count_loss_locked(executor, reason.cause, count);
-    if (lp_arena_alloc(parcels, sizeof(lp_piece) + count * each, &place) !=
-        LP_OK) {
+    int status =
+        lp_arena_alloc(parcels, sizeof(lp_piece) + count * each, &place);
+    if (status == LP_OK) {
+        status = lp_executor_own_piece_locked(executor, place);
+        if (status != LP_OK) lp_arena_drop(parcels, place);
+    }
+    if (status != LP_OK) {
         lp_executor_account_locked(executor, number, first, count);
         lp_group_announce(group, executor->control.bell);
         return;

@@ -154,6 +154,7 @@ void lp_executor_free(lp_executor *executor)
     lp_free(executor->stopping);
     lp_free(executor->arena_of);
     lp_free(executor->alive);
+    lp_executor_clear_own_pieces(executor);
     lp_free(executor->free_groups);
     lp_free(executor->broken_text);
     lp_table_clear(&executor->tasks);
@@ -568,8 +569,10 @@ void lp_executor_settle_locked(lp_executor *executor, lp_phase phase,
 static void cancel_pending_locked(lp_executor *executor, lp_phase phase)
     LP_HOLDS(&executor->lock)
 {
-    for (uint32_t i = 0; i < executor->tasks.count; i++)
-        lp_task_settle_locked(lp_table_at(&executor->tasks, i), phase);
+    for (uint32_t i = 0; i < executor->tasks.count; i++) {
+        lp_task *task = lp_table_at(&executor->tasks, i);
+        if (task->live) lp_task_settle_locked(task, phase);
+    }
     lp_executor_cancel_groups_locked(executor);
 }
 

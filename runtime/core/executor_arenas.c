@@ -136,25 +136,32 @@ void lp_executor_retire_arena_locked(lp_executor *executor, uint32_t worker)
     if (outcomes->blocks == 0) free_arena(executor, outcomes, number);
 }
 
+/*
+ * One block less is to be read in an arena. Cells that workers have written
+ * may say so too often; but what a map has is counted by the host.
+ */
+static void count_down(lp_executor *executor, lp_outcomes *outcomes,
+                       uint32_t arena)
+{
+    if (!outcomes->retired) return;
+    if (outcomes->blocks > 0) outcomes->blocks--;
+    if (outcomes->blocks == 0 && outcomes->pieces == 0)
+        free_arena(executor, outcomes, arena);
+}
+
 void lp_executor_unhold_arena_locked(lp_executor *executor, uint32_t arena)
 {
     lp_outcomes *outcomes = lp_executor_outcomes(executor, arena);
-    if (outcomes && outcomes->retired && --outcomes->blocks == 0)
-        free_arena(executor, outcomes, arena);
+    if (outcomes) count_down(executor, outcomes, arena);
 }
 
 void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
                                      lp_place place)
 {
-    if (arena == LP_HOST_ARENA) {
-        lp_arena_drop(executor->control.parcels, place);
-        return;
-    }
     lp_outcomes *outcomes = lp_executor_outcomes(executor, arena);
     if (!outcomes || !lp_arena_check(outcomes->arena, place, 0)) return;
     lp_arena_return(outcomes->arena, place);
-    if (outcomes->retired && outcomes->blocks > 0 && --outcomes->blocks == 0)
-        free_arena(executor, outcomes, arena);
+    count_down(executor, outcomes, arena);
 }
 
 void lp_executor_close_files_locked(lp_executor *executor)

@@ -73,14 +73,65 @@ static uint32_t address_arena(lp_address address)
     return (uint32_t)(address >> LP_PLACE_BITS);
 }
 
-/* Where a block is that a worker named; NULL if there is no such block. */
+typedef struct lp_own_piece {
+    struct lp_own_piece *next;
+    lp_place place;
+} lp_own_piece;
+
+int lp_executor_own_piece_locked(lp_executor *executor, lp_place place)
+{
+    lp_own_piece *own = lp_alloc(executor->host->allocator, sizeof(*own));
+    if (!own) return LP_NOMEM;
+    *own = (lp_own_piece){.next = executor->own_pieces, .place = place};
+    executor->own_pieces = own;
+    return LP_OK;
+}
+
+/* What leads to the host's own piece at a place; to NULL if there is none. */
+static lp_own_piece **find_own_locked(lp_executor *executor, lp_place place)
+    LP_HOLDS(&executor->lock)
+{
+    lp_own_piece **link = &executor->own_pieces;
+    while (*link && (*link)->place != place)
+        link = &(*link)->next;
+    return link;
+}
+
+static void drop_own_locked(lp_executor *executor, lp_place place)
+    LP_HOLDS(&executor->lock)
+{
+    lp_own_piece **link = find_own_locked(executor, place);
+    lp_own_piece *own = *link;
+    if (!own) return;
+    *link = own->next;
+    lp_free(own);
+    lp_arena_drop(executor->control.parcels, place);
+}
+
+void lp_executor_clear_own_pieces(lp_executor *executor)
+{
+    lp_own_piece *own = executor->own_pieces;
+    while (own) {
+        lp_own_piece *next = own->next;
+        lp_free(own);
+        own = next;
+    }
+}
+
+/*
+ * Where a block is that a worker named, or the host; NULL if there is no such
+ * block. In the host's arena there is much else, which is not to be taken for
+ * a piece.
+ */
 static void *find_block(lp_executor *executor, lp_address address,
-                        uint64_t length)
+                        uint64_t length) LP_HOLDS(&executor->lock)
 {
     uint32_t number = address_arena(address);
     lp_place place = address_place(address);
     if (number == LP_HOST_ARENA)
-        return lp_arena_check(executor->control.parcels, place, length);
+        return *find_own_locked(executor, place)
+                   ? lp_arena_check(executor->control.parcels, place, length)
+                   : NULL;
     lp_outcomes *outcomes = lp_executor_outcomes(executor, number);
     return outcomes ? lp_arena_check(outcomes->arena, place, length) : NULL;
 }
@@ -88,6 +139,7 @@ static void *find_block(lp_executor *executor, lp_address address,
 /* Look at a piece; false if it makes no sense. Gives what comes after it. */
 static bool read_piece(lp_executor *executor, uint32_t number,
                        lp_address address, lp_taken *taken, lp_address *next)
+    LP_HOLDS(&executor->lock)
 {
     const lp_piece *piece = find_block(executor, address, sizeof(*piece));
     if (!piece) return false;
@@ -134,11 +186,37 @@ void lp_executor_damage_locked(lp_executor *executor, uint32_t number)
 static void drop_piece_locked(lp_executor *executor, lp_address address)
     LP_HOLDS(&executor->lock)
 {
-    lp_outcomes *outcomes =
-        lp_executor_outcomes(executor, address_arena(address));
+    uint32_t arena = address_arena(address);
+    if (arena == LP_HOST_ARENA) {
+        drop_own_locked(executor, address_place(address));
+        return;
+    }
+    lp_outcomes *outcomes = lp_executor_outcomes(executor, arena);
     if (outcomes && outcomes->pieces > 0) outcomes->pieces--;
-    lp_executor_drop_outcome_locked(executor, address_arena(address),
-                                    address_place(address));
+    lp_executor_drop_outcome_locked(executor, arena, address_place(address));
+}
+
+/*
+ * Pieces from this one on stay, in front of what has come meanwhile. There
+ * are no more of them than items, however workers have linked them.
+ */
+static void put_back_locked(lp_executor *executor, lp_group *group,
+                            lp_address first, uint32_t most)
+    LP_HOLDS(&executor->lock)
+{
+    lp_piece *last = find_block(executor, first, sizeof(*last));
+    for (; last && most > 1; most--) {
+        const lp_address next = *(const volatile lp_address *)&last->next;
+        lp_piece *following =
+            next ? find_block(executor, next, sizeof(*last)) : NULL;
+        if (!following) break;
+        last = following;
+    }
+    if (!last) return;
+    lp_address newest = atomic_load(&group->pieces);
+    do {
+        last->next = newest;
+    } while (!atomic_compare_exchange_weak(&group->pieces, &newest, first));
 }
 
 static int take_pieces_locked(lp_executor *executor, uint32_t number,
@@ -168,16 +246,7 @@ static int take_pieces_locked(lp_executor *executor, uint32_t number,
         }
         if (status != LP_OK) {
             if (outcomes) outcomes->pieces--;
-            /* The rest stays: in front of what has come meanwhile. */
-            lp_piece *last = find_block(executor, address, sizeof(*last));
-            while (last->next &&
-                   find_block(executor, last->next, sizeof(*last)))
-                last = find_block(executor, last->next, sizeof(*last));
-            lp_address newest = atomic_load(&group->pieces);
-            do {
-                last->next = newest;
-            } while (!atomic_compare_exchange_weak(&group->pieces, &newest,
-                                                   address));
+            put_back_locked(executor, group, address, count);
             return status;
         }
         lp_executor_account_locked(executor, number, taken.first, taken.count);

@@ -66,9 +66,10 @@ struct lp_executor {
     uint32_t free_group_count;
     uint32_t free_group_room;
     uint32_t live_groups;
-    uint32_t orphan;    /* groups to free when done: number + 1 */
-    uint64_t accepted;  /* tasks and items */
-    uint64_t settled;   /* of these, ended without a worker */
+    struct lp_own_piece *own_pieces; /* that the host has made */
+    uint32_t orphan;                 /* groups to free when done: number + 1 */
+    uint64_t accepted;               /* tasks and items */
+    uint64_t settled;                /* of these, ended without a worker */
     uint64_t cancelled; /* by the host; the rest is in the tallies */
     uint64_t failed;    /* since the executor broke, or by a time limit */
     uint64_t lost;      /* with their workers */
@@ -99,6 +100,16 @@ struct lp_executor {
     uint32_t abandoned;    /* threads that are stuck, and replaced */
     uint32_t round;        /* of the supervisor's looks; the host's lock */
 };
+
+/*
+ * The host has made a piece at this place of its arena: what no worker can
+ * say of another place. 0 or LP_NOMEM.
+ */
+int lp_executor_own_piece_locked(lp_executor *executor, lp_place place)
+    LP_HOLDS(&executor->lock);
+
+/* Forget all of them; the executor goes. */
+void lp_executor_clear_own_pieces(lp_executor *executor);
 
 /* The account of a group's number that workers wrote; NULL: there is none. */
 const lp_account *lp_executor_account_of(lp_executor *executor,
@@ -238,7 +249,7 @@ void lp_executor_close_files_locked(lp_executor *executor)
 /* Free all arenas. */
 void lp_executor_clear_arenas(lp_executor *executor);
 
-/* Give a block of outcomes back, that the host has read. */
+/* Give a block of a worker's outcomes back, that the host has read. */
 void lp_executor_drop_outcome_locked(lp_executor *executor, uint32_t arena,
                                      lp_place place) LP_HOLDS(&executor->lock);
 

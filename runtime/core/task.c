@@ -144,6 +144,7 @@ static lp_handles *free_locked(lp_executor *executor, lp_task *task)
     lp_slot *slot = task->slot;
     lp_cell *cell = task->cell;
     lp_handles *handles = slot->handles;
+    if (!task->live) return NULL; /* a wild post was faster */
     slot->handles = NULL;
     if (slot->length > LP_SLOT_INLINE)
         lp_arena_drop(executor->control.parcels, slot->at.parcel);
@@ -293,8 +294,9 @@ static void tell_settled(lp_task *task, uint32_t before)
     lp_lock_leave(&host->waiters);
     lp_bell_ring(host->bell);
     /* The post that would have freed it does not come any more. */
-    if (dead && lp_task_abandon(task))
-        lp_control_post(&task->executor->control, task->number);
+    if (!dead || !lp_task_abandon(task)) return;
+    atomic_store(&task->dead, 1); /* by the one that comes now, then */
+    lp_control_post(&task->executor->control, task->number);
 }
 
 bool lp_task_cancel(lp_task *task)

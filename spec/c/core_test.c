@@ -760,6 +760,66 @@ static void test_group_gives_each_item_once(void)
     close_host(&host);
 }
 
+/* ---- workers that are out of their mind ---- */
+
+/* A block of the host's arena, in which a piece seems to lie. */
+static lp_place put_bait(lp_executor *executor)
+{
+    uint8_t bytes[1024];
+    const lp_piece piece = {.count = 4, .form = LP_FORM_NOTHING};
+    lp_place place = 0;
+    memset(bytes, 0xff, sizeof(bytes));
+    memcpy(bytes, &piece, sizeof(piece));
+    memcpy(bytes + 512, &piece, sizeof(piece));
+    CHECK(lp_executor_put(executor, bytes, sizeof(bytes), &place) == LP_OK);
+    return place;
+}
+
+/* It was not dropped: nothing else is put there. */
+static bool is_kept(lp_executor *executor, lp_place place)
+{
+    lp_place other = put_bait(executor);
+    bool kept = other != place;
+    if (kept) lp_executor_drop(executor, other);
+    return kept;
+}
+
+static void test_no_worker_frees_blocks_of_the_host(void)
+{
+    lp_host host;
+    CHECK(lp_host_init(&host, NULL) == LP_OK);
+    lp_executor *executor = open_executor(&host, 1, 0);
+    lp_place bait = put_bait(executor);
+    const lp_place places[] = {bait, bait + 512, UINT64_MAX};
+    for (int i = 0; i < 3; i++) {
+        size_t length;
+        lp_task *task = submit(executor, 1, 1);
+        await(task);
+        task->cell->length = 100;
+        task->cell->arena = LP_HOST_ARENA;
+        task->cell->at.outcome = places[i];
+        CHECK(!lp_task_outcome(task, &length));
+        lp_task_release(task);
+        CHECK(is_kept(executor, bait));
+
+        const lp_group_content content = {.head = (const uint8_t *)"f",
+                                          .head_length = 1};
+        const lp_group_about about = {.origin = NULL};
+        uint32_t number;
+        CHECK(lp_executor_new_group(executor, &about, &number) == LP_OK);
+        CHECK(lp_executor_fill_group(executor, number, &content) == LP_OK);
+        atomic_store(&lp_executor_load(executor, number)->count, 4);
+        atomic_store(&lp_executor_group(executor, number)->pieces, places[i]);
+        CHECK(lp_executor_take_pieces(executor, number, see, NULL) == LP_OK);
+        CHECK(lp_executor_group_is_over(executor, number)); /* damaged */
+        lp_executor_drop_group(executor, number, true);
+        CHECK(is_kept(executor, bait));
+    }
+    lp_executor_drop(executor, bait);
+    lp_executor_release(executor);
+    close_host(&host);
+}
+
 /* ---- the end of an executor ---- */
 
 static void test_stop_ends_every_task(void)
@@ -928,6 +988,8 @@ static void run_all(void)
         test_a_pile_keeps_nothing_but_numbers);
     run("serial numbers are of one task", test_serial_numbers_are_of_one_task);
     run("a group gives each item once", test_group_gives_each_item_once);
+    run("no worker frees blocks of the host",
+        test_no_worker_frees_blocks_of_the_host);
     run("stop, break and cancel end every task", test_stop_ends_every_task);
     run("submit without memory loses nothing", test_submit_without_memory);
 }
