@@ -56,13 +56,14 @@ static inline void lp_pool_log(const lpool *pool, const char *line)
 
 /* The origins of the last submits: see origin.c. */
 #define LP_ORIGINS 8u
+#define LP_RECENT  3u
 typedef struct lp_origins {
     bool crowded; /* the library has no room for more lines */
     struct {
         const char *origin; /* NULL: none */
         uint32_t file;      /* bytes of it that are the file's name */
         uint32_t line;
-    } recent[LP_ORIGINS];
+    } recent[LP_RECENT];
     struct {
         const void *instruction; /* NULL: none */
         const char *origin;

@@ -6,6 +6,7 @@
 #include "base/hints.h"
 #include "base/status.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
@@ -32,6 +33,9 @@ typedef struct latest {
 static _Thread_local latest latest_found
     __attribute__((tls_model("initial-exec")));
 static atomic_uint gone;
+
+static_assert(sizeof(void *) > 8 || sizeof(lp_caller) <= 1024 - 40,
+              "with Lua's header it is a block of the slabs in each worker");
 
 /* ---- attaching ---- */
 

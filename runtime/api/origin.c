@@ -64,7 +64,7 @@ static const char *keep(lp_caller *caller, const lua_Debug *frame)
     lp_library *library = caller->pool->host.library;
     uint32_t number, line = (uint32_t)frame->currentline;
     size_t length, file = strlen(frame->short_src);
-    size_t index = line % LP_ORIGINS;
+    size_t index = line % LP_RECENT;
     const char *recent = caller->origins.recent[index].origin;
     if (recent && caller->origins.recent[index].line == line &&
         caller->origins.recent[index].file == file &&
