@@ -173,8 +173,9 @@ int lp_caller_encode(lua_State *L, lp_caller *caller,
                      lp_role role, lp_buffer *out, lp_message_info *info);
 
 /*
- * After that: take the values from first on off the stack, and leave the text
- * of a refusal, if there is one, in their place. Gives the status back.
+ * After values from first on were encoded: take them off the stack, and leave
+ * the text of a refusal, if there is one, in their place. Gives the status
+ * back.
  */
 int lp_leave_text(lua_State *L, int first, int status);
 

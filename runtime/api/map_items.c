@@ -369,12 +369,5 @@ int lpool_map_add(lua_State *L, lpool_map *map, int nargs)
     if (status != LP_OK) return status;
     if (nargs < 0 || nargs > lua_gettop(L)) return LP_INVALID;
     int first = lua_gettop(L) - nargs + 1;
-    status = gather(L, map, first, nargs);
-    if (status == LP_UNSENDABLE) {
-        lua_replace(L, first);
-        lua_settop(L, first);
-    } else {
-        lua_settop(L, first - 1);
-    }
-    return status;
+    return lp_leave_text(L, first, gather(L, map, first, nargs));
 }
